@@ -1,0 +1,88 @@
+// What a computation runs on: a backend, its memory and its library handles.
+//
+// A Context is built in main (or a test) by make_context() in kernels/context.h and passed first
+// everywhere; there are no statics, so everything dies in scope order. Not thread-safe: one thread
+// drives a context. Work is asynchronous on `cuda` and immediate on `ref` and `cpu`.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "engine/core/tensor.h"
+
+namespace lamina {
+
+enum class BackendKind { ref, cpu, cuda };
+std::string_view name_of(BackendKind kind);
+
+// What a backend brings: memory and, behind it, its handles. One subclass per kernels/<backend>/.
+class Device {
+ public:
+  virtual ~Device() = default;
+  virtual void* allocate(std::size_t bytes) = 0;  // 64-byte aligned at least; throws on no memory
+  virtual void release(void* data) noexcept = 0;
+  virtual void copy_in(void* device, const void* host, std::size_t bytes) = 0;
+  virtual void copy_out(void* host, const void* device, std::size_t bytes) = 0;
+  virtual void zero(void* device, std::size_t bytes) = 0;
+  virtual void synchronize() = 0;
+  virtual std::string describe() const = 0;  // "Intel(R) Xeon(R), 2 threads, oneDNN 2.6.3"
+};
+
+// Device memory with an owner. Must not outlive its context.
+class Buffer {
+ public:
+  Buffer() = default;
+  Buffer(Device& device, std::size_t bytes)
+      : device_(&device), data_(device.allocate(bytes)), bytes_(bytes) {}
+  Buffer(Buffer&& other) noexcept { swap(other); }
+  Buffer& operator=(Buffer&& other) noexcept {
+    swap(other);
+    return *this;
+  }
+  ~Buffer() {
+    if (data_ != nullptr) device_->release(data_);
+  }
+
+  void* data() const { return data_; }
+  std::byte* bytes_at(std::size_t offset) const { return static_cast<std::byte*>(data_) + offset; }
+  std::size_t size() const { return bytes_; }
+
+ private:
+  void swap(Buffer& other) noexcept {
+    std::swap(device_, other.device_);
+    std::swap(data_, other.data_);
+    std::swap(bytes_, other.bytes_);
+  }
+  Device* device_ = nullptr;
+  void* data_ = nullptr;
+  std::size_t bytes_ = 0;
+};
+
+class Context {
+ public:
+  Context(BackendKind kind, int threads, std::unique_ptr<Device> device)
+      : kind_(kind), threads_(threads), device_(std::move(device)) {}
+
+  BackendKind backend() const { return kind_; }
+  int threads() const { return threads_; }
+  Device& device() const { return *device_; }
+
+  Buffer allocate(std::size_t bytes) { return {*device_, bytes}; }
+  void copy_in(void* device, const void* host, std::size_t bytes) {
+    device_->copy_in(device, host, bytes);
+  }
+  void copy_out(void* host, const void* device, std::size_t bytes) {
+    device_->copy_out(host, device, bytes);
+  }
+  void zero(void* device, std::size_t bytes) { device_->zero(device, bytes); }
+
+ private:
+  BackendKind kind_;
+  int threads_;
+  std::unique_ptr<Device> device_;
+};
+
+}  // namespace lamina

@@ -1,0 +1,38 @@
+// Making a context: opens the device of a backend.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/core/context.h"
+
+namespace lamina {
+
+struct ContextOpts {
+  BackendKind backend = BackendKind::cpu;
+  int threads = 0;  // 0: as many as the machine (or OMP_NUM_THREADS) gives; ref and cpu only
+};
+
+Context make_context(const ContextOpts& opts);
+
+// What `lamina devices` lists: each backend, whether it can run here, and if not why not.
+struct DeviceReport {
+  BackendKind backend;
+  bool usable = false;
+  std::string description;
+};
+std::vector<DeviceReport> list_devices();
+
+namespace ref {
+std::unique_ptr<Device> make_device(int threads);
+}
+namespace cpu {
+std::unique_ptr<Device> make_device(int threads);
+}
+namespace cuda {
+std::unique_ptr<Device> make_device();  // throws with the reason when there is no usable GPU
+}
+
+}  // namespace lamina

@@ -1,0 +1,35 @@
+// Classification losses, forward and gradient in one pass, with the metrics of the batch.
+//   x       [N,F]   logits (cross_entropy) or log-probabilities (nll)
+//   labels  [N] i32, each in [0, F)       (checked where the data are loaded)
+//   loss    [1]     mean over the N samples, dtype of x; overwritten
+//   dx      [N,F]   gradient of that mean; overwritten; empty in evaluation; may be x
+//   metrics         accumulated (+=), so that an epoch is read once; either tensor may be empty
+// The prediction of a sample is the first index of its largest x.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "kernels/op.h"
+
+namespace lamina {
+
+struct Metrics {
+  Tensor sums;       // f64[3]: sum of the samples' losses, correct predictions, samples
+  Tensor confusion;  // i64[F*F]: row = label, column = prediction
+};
+
+using cross_entropy_fn = void(Context& ctx,
+                              const Tensor& x,
+                              const Tensor& labels,
+                              const Tensor& loss,
+                              const Tensor& dx,
+                              const Metrics& metrics);
+LAMINA_OP(cross_entropy)
+using nll_fn = void(Context& ctx,
+                    const Tensor& x,
+                    const Tensor& labels,
+                    const Tensor& loss,
+                    const Tensor& dx,
+                    const Metrics& metrics);
+LAMINA_OP(nll)
+
+}  // namespace lamina

@@ -1,0 +1,12 @@
+# The only place that finds or fetches what others wrote.
+find_package(OpenMP REQUIRED)
+find_package(ZLIB REQUIRED)
+find_package(fmt REQUIRED)
+find_package(spdlog REQUIRED)
+find_package(nlohmann_json REQUIRED)
+find_package(CLI11 REQUIRED)
+find_package(dnnl REQUIRED)
+set(LAMINA_DNNL DNNL::dnnl)
+if(LAMINA_TESTS)
+  find_package(GTest REQUIRED)
+endif()
