@@ -1,0 +1,542 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kernels/checks.h"
+
+#include <functional>
+
+namespace lamina::checks {
+namespace {
+
+// A tensor with the name it has in the contract.
+struct Arg {
+  const char* name;
+  const Tensor& t;
+};
+
+std::string text_of(const Tensor& t) {
+  return fmt::format("{} {}", name_of(t.dtype), t.shape.to_string());
+}
+
+bool same_dims(const Shape& a, const Shape& b) {
+  return a.n == b.n && a.h == b.h && a.w == b.w && a.c == b.c;
+}
+
+void present(std::string_view op, const Arg& a) {
+  LAMINA_CHECK(a.t.data != nullptr, "{}: {} has no data; this call needs it.", op, a.name);
+  LAMINA_CHECK(a.t.shape.n > 0 && a.t.shape.h > 0 && a.t.shape.w > 0 && a.t.shape.c > 0,
+               "{}: {} is {}; every dimension must be at least 1.",
+               op,
+               a.name,
+               text_of(a.t));
+}
+
+// A tensor to compute on: present, and of a dtype this backend takes.
+void real(const Context& ctx, std::string_view op, const Arg& a) {
+  present(op, a);
+  LAMINA_CHECK(takes(ctx.backend(), a.t.dtype),
+               "{}: {} is {}, a dtype the {} backend does not compute in; use f32.",
+               op,
+               a.name,
+               text_of(a.t),
+               name_of(ctx.backend()));
+}
+
+void dims(std::string_view op, const Arg& a, DType dtype, const Shape& shape) {
+  present(op, a);
+  LAMINA_CHECK(a.t.dtype == dtype && same_dims(a.t.shape, shape),
+               "{}: {} is {} but must be {} {}.",
+               op,
+               a.name,
+               text_of(a.t),
+               name_of(dtype),
+               shape.to_string());
+}
+
+void like(std::string_view op, const Arg& a, const Arg& model) {
+  present(op, a);
+  LAMINA_CHECK(a.t.dtype == model.t.dtype && same_dims(a.t.shape, model.t.shape),
+               "{}: {} is {} but must be like {}, which is {}.",
+               op,
+               a.name,
+               text_of(a.t),
+               model.name,
+               text_of(model.t));
+}
+
+// [n, per_sample] in whatever dimensions.
+void matrix(std::string_view op, const Arg& a, DType dtype, std::int64_t n, std::int64_t columns) {
+  present(op, a);
+  LAMINA_CHECK(
+      a.t.dtype == dtype && a.t.shape.n == n && a.t.shape.per_sample() == columns,
+      "{}: {} is {}, {} samples of {} elements, but must be {} with {} samples of {} elements.",
+      op,
+      a.name,
+      text_of(a.t),
+      a.t.shape.n,
+      a.t.shape.per_sample(),
+      name_of(dtype),
+      n,
+      columns);
+}
+
+void vector(std::string_view op, const Arg& a, DType dtype, std::int64_t count) {
+  present(op, a);
+  LAMINA_CHECK(a.t.dtype == dtype && a.t.numel() == count,
+               "{}: {} is {} but must be {} with {} elements.",
+               op,
+               a.name,
+               text_of(a.t),
+               name_of(dtype),
+               count);
+}
+
+// An output may not share memory with an input.
+void apart(std::string_view op, const Arg& a, const Arg& b) {
+  if (!a.t || !b.t) return;
+  const auto* const a0 = static_cast<const std::byte*>(a.t.data);
+  const auto* const b0 = static_cast<const std::byte*>(b.t.data);
+  const std::less_equal<const std::byte*> before;
+  LAMINA_CHECK(before(a0 + a.t.bytes(), b0) || before(b0 + b.t.bytes(), a0),
+               "{}: {} and {} share memory; give each its own.",
+               op,
+               a.name,
+               b.name);
+}
+
+// In place is allowed, a partial overlap is not.
+void same_or_apart(std::string_view op, const Arg& a, const Arg& b) {
+  if (a.t.data != b.t.data) apart(op, a, b);
+}
+
+void has_state(std::string_view op, const StepState* state) {
+  LAMINA_CHECK(state != nullptr, "{}: the step state has no data; this call needs it.", op);
+}
+
+DType statistics_dtype(DType dtype) { return dtype == DType::f64 ? DType::f64 : DType::f32; }
+
+}  // namespace
+
+bool takes(BackendKind backend, DType dtype) {
+  switch (backend) {
+    case BackendKind::ref:
+      return dtype == DType::f32 || dtype == DType::f64;
+    case BackendKind::cpu:
+      return dtype == DType::f32;
+    case BackendKind::cuda:
+      return dtype == DType::f32 || dtype == DType::bf16 || dtype == DType::f16;
+  }
+  return false;
+}
+
+void accumulate(const Context& ctx, const Tensor& x, const Tensor& y) {
+  real(ctx, "accumulate", {"x", x});
+  like("accumulate", {"y", y}, {"x", x});
+  apart("accumulate", {"x", x}, {"y", y});
+}
+
+void act_forward(const Context& ctx, const Tensor& x, const Tensor& y) {
+  real(ctx, "act_forward", {"x", x});
+  like("act_forward", {"y", y}, {"x", x});
+  same_or_apart("act_forward", {"x", x}, {"y", y});
+}
+
+void act_backward(const Context& ctx, const Tensor& y, const Tensor& dy, const Tensor& dx) {
+  constexpr auto op = "act_backward";
+  real(ctx, op, {"y", y});
+  like(op, {"dy", dy}, {"y", y});
+  like(op, {"dx", dx}, {"y", y});
+  same_or_apart(op, {"dx", dx}, {"dy", dy});
+  apart(op, {"dx", dx}, {"y", y});
+}
+
+void batch_norm_train(const Context& ctx,
+                      const BatchNormOpts& opts,
+                      const Tensor& x,
+                      const BatchNormParams& p,
+                      const Tensor& y,
+                      const Tensor& mean,
+                      const Tensor& invstd) {
+  constexpr auto op = "batch_norm_train";
+  real(ctx, op, {"x", x});
+  like(op, {"y", y}, {"x", x});
+  apart(op, {"x", x}, {"y", y});
+  const DType stat = statistics_dtype(x.dtype);
+  const std::int64_t c = x.shape.c;
+  for (const Arg& a : {Arg{"gamma", p.gamma},
+                       {"beta", p.beta},
+                       {"running_mean", p.running_mean},
+                       {"running_var", p.running_var},
+                       {"mean", mean},
+                       {"invstd", invstd}})
+    vector(op, a, stat, c);
+  vector(op, {"num_batches_tracked", p.num_batches_tracked}, DType::i64, 1);
+  LAMINA_CHECK(x.numel() > c,
+               "{}: x is {}, one value a channel, which has no variance; use a larger batch or "
+               "drop the last one.",
+               op,
+               text_of(x));
+  LAMINA_CHECK(opts.eps >= 0 && opts.momentum >= 0 && opts.momentum <= 1,
+               "{}: eps {} must not be negative and momentum {} must lie in [0, 1].",
+               op,
+               opts.eps,
+               opts.momentum);
+}
+
+void batch_norm_infer(const Context& ctx,
+                      const BatchNormOpts& opts,
+                      const Tensor& x,
+                      const BatchNormParams& p,
+                      const Tensor& y) {
+  constexpr auto op = "batch_norm_infer";
+  real(ctx, op, {"x", x});
+  like(op, {"y", y}, {"x", x});
+  same_or_apart(op, {"x", x}, {"y", y});
+  for (const Arg& a : {Arg{"gamma", p.gamma},
+                       {"beta", p.beta},
+                       {"running_mean", p.running_mean},
+                       {"running_var", p.running_var}})
+    vector(op, a, statistics_dtype(x.dtype), x.shape.c);
+  LAMINA_CHECK(opts.eps >= 0, "{}: eps {} must not be negative.", op, opts.eps);
+}
+
+namespace {
+
+// What the two batch norm backward passes have in common.
+void batch_norm_gradients(const Context& ctx,
+                          std::string_view op,
+                          Act act,
+                          const Tensor& x,
+                          const Tensor& y,
+                          const Tensor& dy,
+                          const Tensor& dx,
+                          const Tensor& dgamma,
+                          const Tensor& dbeta) {
+  real(ctx, op, {"x", x});
+  like(op, {"dy", dy}, {"x", x});
+  if (act != Act::none) like(op, {"y", y}, {"x", x});
+  if (dx) {
+    like(op, {"dx", dx}, {"x", x});
+    same_or_apart(op, {"dx", dx}, {"dy", dy});
+    apart(op, {"dx", dx}, {"x", x});
+    apart(op, {"dx", dx}, {"y", y});
+  }
+  vector(op, {"dgamma", dgamma}, statistics_dtype(x.dtype), x.shape.c);
+  vector(op, {"dbeta", dbeta}, statistics_dtype(x.dtype), x.shape.c);
+}
+
+}  // namespace
+
+void batch_norm_backward(const Context& ctx,
+                         const BatchNormOpts& opts,
+                         const Tensor& x,
+                         const Tensor& y,
+                         const Tensor& dy,
+                         const Tensor& gamma,
+                         const Tensor& mean,
+                         const Tensor& invstd,
+                         const Tensor& dx,
+                         const Tensor& dgamma,
+                         const Tensor& dbeta) {
+  constexpr auto op = "batch_norm_backward";
+  batch_norm_gradients(ctx, op, opts.act, x, y, dy, dx, dgamma, dbeta);
+  for (const Arg& a : {Arg{"gamma", gamma}, {"mean", mean}, {"invstd", invstd}})
+    vector(op, a, statistics_dtype(x.dtype), x.shape.c);
+}
+
+void batch_norm_backward_frozen(const Context& ctx,
+                                const BatchNormOpts& opts,
+                                const Tensor& x,
+                                const Tensor& y,
+                                const Tensor& dy,
+                                const BatchNormParams& p,
+                                const Tensor& dx,
+                                const Tensor& dgamma,
+                                const Tensor& dbeta) {
+  constexpr auto op = "batch_norm_backward_frozen";
+  batch_norm_gradients(ctx, op, opts.act, x, y, dy, dx, dgamma, dbeta);
+  for (const Arg& a :
+       {Arg{"gamma", p.gamma}, {"running_mean", p.running_mean}, {"running_var", p.running_var}})
+    vector(op, a, statistics_dtype(x.dtype), x.shape.c);
+}
+
+void conv2d(const Context& ctx, const Conv2dDesc& desc) {
+  LAMINA_CHECK(takes(ctx.backend(), desc.dtype),
+               "conv2d: dtype {} is not one the {} backend computes in; use f32.",
+               name_of(desc.dtype),
+               name_of(ctx.backend()));
+  LAMINA_CHECK(desc.x.n > 0 && desc.x.h > 0 && desc.x.w > 0 && desc.x.c > 0,
+               "conv2d: the input is {}; every dimension must be at least 1.",
+               desc.x.to_string());
+  desc.y();
+}
+
+namespace {
+
+Shape conv2d_weights(const Conv2dDesc& d) { return {d.k, d.r, d.s, d.x.c / d.groups}; }
+
+// `has_bias` is what the plan was made for; a bias given to a plan without one would be ignored.
+void bias(std::string_view op, bool has_bias, const Arg& b, DType dtype, std::int64_t k) {
+  if (has_bias) {
+    vector(op, b, dtype, k);
+  } else {
+    LAMINA_CHECK(!b.t, "{}: {} was given to a plan made without bias.", op, b.name);
+  }
+}
+
+void planned(std::string_view op, bool pass) {
+  LAMINA_CHECK(pass, "{}: the plan was made without this pass; ask for it in the description.", op);
+}
+
+}  // namespace
+
+void conv2d_forward(
+    const Conv2dDesc& desc, const Tensor& x, const Tensor& w, const Tensor& b, const Tensor& y) {
+  constexpr auto op = "conv2d forward";
+  dims(op, {"x", x}, desc.dtype, desc.x);
+  dims(op, {"w", w}, desc.dtype, conv2d_weights(desc));
+  bias(op, desc.bias, {"b", b}, desc.dtype, desc.k);
+  dims(op, {"y", y}, desc.dtype, desc.y());
+  apart(op, {"x", x}, {"y", y});
+}
+
+void conv2d_backward_data(const Conv2dDesc& desc,
+                          const Tensor& dy,
+                          const Tensor& w,
+                          const Tensor& dx) {
+  constexpr auto op = "conv2d backward_data";
+  planned(op, desc.backward_data);
+  dims(op, {"dy", dy}, desc.dtype, desc.y());
+  dims(op, {"w", w}, desc.dtype, conv2d_weights(desc));
+  dims(op, {"dx", dx}, desc.dtype, desc.x);
+  apart(op, {"dy", dy}, {"dx", dx});
+}
+
+void conv2d_backward_weights(
+    const Conv2dDesc& desc, const Tensor& x, const Tensor& dy, const Tensor& dw, const Tensor& db) {
+  constexpr auto op = "conv2d backward_weights";
+  planned(op, desc.backward_weights);
+  dims(op, {"x", x}, desc.dtype, desc.x);
+  dims(op, {"dy", dy}, desc.dtype, desc.y());
+  dims(op, {"dw", dw}, desc.dtype, conv2d_weights(desc));
+  if (db || !desc.bias) bias(op, desc.bias, {"db", db}, desc.dtype, desc.k);
+}
+
+void dropout(const Context& ctx,
+             const DropoutOpts& opts,
+             const StepState* state,
+             const Tensor& x,
+             const Tensor& y) {
+  real(ctx, "dropout", {"x", x});
+  like("dropout", {"y", y}, {"x", x});
+  same_or_apart("dropout", {"x", x}, {"y", y});
+  has_state("dropout", state);
+  LAMINA_CHECK(opts.p >= 0 && opts.p <= 1, "dropout: p {} must lie in [0, 1].", opts.p);
+}
+
+void linear(const Context& ctx, const LinearDesc& desc) {
+  LAMINA_CHECK(takes(ctx.backend(), desc.dtype),
+               "linear: dtype {} is not one the {} backend computes in; use f32.",
+               name_of(desc.dtype),
+               name_of(ctx.backend()));
+  LAMINA_CHECK(desc.n > 0 && desc.in > 0 && desc.k > 0,
+               "linear: {} samples, {} inputs and {} outputs must all be at least 1.",
+               desc.n,
+               desc.in,
+               desc.k);
+}
+
+void linear_forward(
+    const LinearDesc& desc, const Tensor& x, const Tensor& w, const Tensor& b, const Tensor& y) {
+  constexpr auto op = "linear forward";
+  matrix(op, {"x", x}, desc.dtype, desc.n, desc.in);
+  matrix(op, {"w", w}, desc.dtype, desc.k, desc.in);
+  bias(op, desc.bias, {"b", b}, desc.dtype, desc.k);
+  matrix(op, {"y", y}, desc.dtype, desc.n, desc.k);
+  apart(op, {"x", x}, {"y", y});
+}
+
+void linear_backward_data(const LinearDesc& desc,
+                          const Tensor& dy,
+                          const Tensor& w,
+                          const Tensor& dx) {
+  constexpr auto op = "linear backward_data";
+  planned(op, desc.backward_data);
+  matrix(op, {"dy", dy}, desc.dtype, desc.n, desc.k);
+  matrix(op, {"w", w}, desc.dtype, desc.k, desc.in);
+  matrix(op, {"dx", dx}, desc.dtype, desc.n, desc.in);
+  apart(op, {"dy", dy}, {"dx", dx});
+}
+
+void linear_backward_weights(
+    const LinearDesc& desc, const Tensor& x, const Tensor& dy, const Tensor& dw, const Tensor& db) {
+  constexpr auto op = "linear backward_weights";
+  planned(op, desc.backward_weights);
+  matrix(op, {"x", x}, desc.dtype, desc.n, desc.in);
+  matrix(op, {"dy", dy}, desc.dtype, desc.n, desc.k);
+  matrix(op, {"dw", dw}, desc.dtype, desc.k, desc.in);
+  if (db || !desc.bias) bias(op, desc.bias, {"db", db}, desc.dtype, desc.k);
+}
+
+void loss(const Context& ctx,
+          std::string_view op,
+          const Tensor& x,
+          const Tensor& labels,
+          const Tensor& loss,
+          const Tensor& dx,
+          const Metrics& metrics) {
+  real(ctx, op, {"x", x});
+  const std::int64_t classes = x.shape.per_sample();
+  vector(op, {"labels", labels}, DType::i32, x.shape.n);
+  vector(op, {"loss", loss}, x.dtype, 1);
+  if (dx) {
+    matrix(op, {"dx", dx}, x.dtype, x.shape.n, classes);
+    same_or_apart(op, {"x", x}, {"dx", dx});
+  }
+  if (metrics.sums) vector(op, {"metrics.sums", metrics.sums}, DType::f64, 3);
+  if (metrics.confusion)
+    vector(op, {"metrics.confusion", metrics.confusion}, DType::i64, classes * classes);
+}
+
+void sgd_step(const Context& ctx,
+              const SgdOpts& opts,
+              const StepState* state,
+              const Tensor& w,
+              const Tensor& dw,
+              const Tensor& m) {
+  constexpr auto op = "sgd_step";
+  real(ctx, op, {"w", w});
+  vector(op, {"dw", dw}, w.dtype, w.numel());
+  apart(op, {"w", w}, {"dw", dw});
+  if (opts.momentum != 0 || m) vector(op, {"m", m}, w.dtype, w.numel());
+  has_state(op, state);
+  LAMINA_CHECK(!opts.nesterov || opts.momentum > 0,
+               "{}: Nesterov needs a momentum above 0, not {}.",
+               op,
+               opts.momentum);
+}
+
+void adam_step(const Context& ctx,
+               const AdamOpts& opts,
+               const StepState* state,
+               const Tensor& w,
+               const Tensor& dw,
+               const Tensor& m,
+               const Tensor& v) {
+  constexpr auto op = "adam_step";
+  real(ctx, op, {"w", w});
+  for (const Arg& a : {Arg{"dw", dw}, {"m", m}, {"v", v}}) vector(op, a, w.dtype, w.numel());
+  apart(op, {"w", w}, {"dw", dw});
+  apart(op, {"m", m}, {"v", v});
+  has_state(op, state);
+  LAMINA_CHECK(opts.beta1 >= 0 && opts.beta1 < 1 && opts.beta2 >= 0 && opts.beta2 < 1,
+               "{}: beta1 {} and beta2 {} must lie in [0, 1).",
+               op,
+               opts.beta1,
+               opts.beta2);
+}
+
+void advance(const StepState* state, std::int64_t samples) {
+  has_state("advance", state);
+  LAMINA_CHECK(samples >= 0, "advance: {} samples cannot be negative.", samples);
+}
+
+void max_pool_forward(
+    const Context& ctx, const PoolOpts& opts, const Tensor& x, const Tensor& y, const Tensor& idx) {
+  constexpr auto op = "max_pool_forward";
+  avg_pool_forward(ctx, opts, x, y);
+  if (idx) dims(op, {"idx", idx}, DType::u8, y.shape);
+}
+
+void max_pool_backward(const Context& ctx,
+                       const PoolOpts& opts,
+                       const Tensor& dy,
+                       const Tensor& idx,
+                       const Tensor& dx) {
+  avg_pool_backward(ctx, opts, dy, dx);
+  dims("max_pool_backward", {"idx", idx}, DType::u8, dy.shape);
+}
+
+void avg_pool_forward(const Context& ctx, const PoolOpts& opts, const Tensor& x, const Tensor& y) {
+  constexpr auto op = "pool forward";
+  real(ctx, op, {"x", x});
+  dims(op, {"y", y}, x.dtype, pool_output(opts, x.shape));
+  apart(op, {"x", x}, {"y", y});
+}
+
+void avg_pool_backward(const Context& ctx,
+                       const PoolOpts& opts,
+                       const Tensor& dy,
+                       const Tensor& dx) {
+  constexpr auto op = "pool backward";
+  real(ctx, op, {"dx", dx});
+  dims(op, {"dy", dy}, dx.dtype, pool_output(opts, dx.shape));
+  apart(op, {"dy", dy}, {"dx", dx});
+}
+
+void prepare(const Context& ctx,
+             const PrepareOpts& opts,
+             const StepState* state,
+             const Tensor& images,
+             const Tensor& labels,
+             const Tensor& order,
+             const Tensor& x,
+             const Tensor& y) {
+  constexpr auto op = "prepare";
+  real(ctx, op, {"x", x});
+  dims(op,
+       {"images", images},
+       DType::u8,
+       {images.shape.n, images.shape.h, images.shape.w, x.shape.c});
+  vector(op, {"labels", labels}, DType::i32, images.shape.n);
+  vector(op, {"order", order}, DType::i32, order.numel());
+  vector(op, {"y", y}, DType::i32, x.shape.n);
+  has_state(op, state);
+  const auto channels = static_cast<std::int64_t>(opts.mean.size());
+  LAMINA_CHECK(x.shape.c <= channels,
+               "{}: images of {} channels; at most {} can be normalised.",
+               op,
+               x.shape.c,
+               channels);
+  for (std::int64_t c = 0; c < x.shape.c; ++c) {
+    LAMINA_CHECK(opts.stddev[c] > 0,
+                 "{}: the standard deviation of channel {} is {}; it must be positive.",
+                 op,
+                 c,
+                 opts.stddev[c]);
+  }
+  LAMINA_CHECK(order.numel() >= x.shape.n,
+               "{}: a batch of {} from an order of {} samples; use a smaller batch.",
+               op,
+               x.shape.n,
+               order.numel());
+}
+
+void softmax_forward(const Context& ctx, std::string_view op, const Tensor& x, const Tensor& y) {
+  real(ctx, op, {"x", x});
+  matrix(op, {"y", y}, x.dtype, x.shape.n, x.shape.per_sample());
+  same_or_apart(op, {"x", x}, {"y", y});
+}
+
+void softmax_backward(
+    const Context& ctx, std::string_view op, const Tensor& y, const Tensor& dy, const Tensor& dx) {
+  real(ctx, op, {"y", y});
+  matrix(op, {"dy", dy}, y.dtype, y.shape.n, y.shape.per_sample());
+  matrix(op, {"dx", dx}, y.dtype, y.shape.n, y.shape.per_sample());
+  same_or_apart(op, {"dx", dx}, {"dy", dy});
+  apart(op, {"dx", dx}, {"y", y});
+}
+
+void upsample_forward(const Context& ctx, const Tensor& x, const Tensor& y) {
+  constexpr auto op = "upsample_forward";
+  real(ctx, op, {"x", x});
+  dims(op, {"y", y}, x.dtype, {x.shape.n, y.shape.h, y.shape.w, x.shape.c});
+  apart(op, {"x", x}, {"y", y});
+}
+
+void upsample_backward(const Context& ctx, const Tensor& dy, const Tensor& dx) {
+  constexpr auto op = "upsample_backward";
+  real(ctx, op, {"dx", dx});
+  dims(op, {"dy", dy}, dx.dtype, {dx.shape.n, dy.shape.h, dy.shape.w, dx.shape.c});
+  apart(op, {"dy", dy}, {"dx", dx});
+}
+
+}  // namespace lamina::checks
