@@ -1,12 +1,339 @@
 # The only place that finds or fetches what others wrote.
-find_package(OpenMP REQUIRED)
-find_package(ZLIB REQUIRED)
-find_package(fmt REQUIRED)
-find_package(spdlog REQUIRED)
-find_package(nlohmann_json REQUIRED)
-find_package(CLI11 REQUIRED)
-find_package(dnnl REQUIRED)
-set(LAMINA_DNNL DNNL::dnnl)
-if(LAMINA_TESTS)
-  find_package(GTest REQUIRED)
+#
+# Each library is looked for on the system first. What the system lacks is downloaded from its
+# upstream repository at the commit of a release: a full commit hash names the content, so nothing
+# but that content can arrive. -DLAMINA_FETCH=OFF forbids downloads. Nothing is fetched where
+# tools/bootstrap.sh has run on Debian 12, Ubuntu 22.04 or Ubuntu 24.04.
+option(LAMINA_FETCH "Download the libraries this system lacks, at pinned commits" ON)
+set(LAMINA_DNNL_ROOT "" CACHE PATH "Folder of a oneDNN to use instead of the system's")
+include(FetchContent)
+
+# One line a library for the summary; whether an installed lamina could find them again.
+set_property(GLOBAL PROPERTY LAMINA_FOUND "")
+set_property(GLOBAL PROPERTY LAMINA_NOT_INSTALLABLE "")
+
+function(lamina_found text)
+  set_property(GLOBAL APPEND PROPERTY LAMINA_FOUND "${text}")
+endfunction()
+
+# Downloads one release and adds it to the build, with its headers as system headers.
+function(lamina_fetch name)
+  cmake_parse_arguments(PARSE_ARGV 1 F "" "APT;REPOSITORY;RELEASE;COMMIT" "TARGETS;OPTIONS")
+  if(NOT LAMINA_FETCH)
+    message(FATAL_ERROR "${name} was not found. Install it (apt-get install ${F_APT}, or run "
+                        "tools/bootstrap.sh), or configure with -DLAMINA_FETCH=ON to download it.")
+  endif()
+  find_package(Git QUIET)
+  if(NOT Git_FOUND)
+    message(FATAL_ERROR "${name} was not found and git, which could fetch it, is missing too. "
+                        "Install the library: apt-get install ${F_APT}")
+  endif()
+  message(STATUS "${name} is not on this system (apt-get install ${F_APT} would bring it); "
+                 "fetching release ${F_RELEASE} from ${F_REPOSITORY}")
+  # Only the one commit is transferred. The hash is checked by git itself.
+  FetchContent_Declare(
+    ${name}
+    DOWNLOAD_COMMAND ${GIT_EXECUTABLE} init --quiet <SOURCE_DIR>
+    COMMAND ${GIT_EXECUTABLE} -C <SOURCE_DIR> fetch --quiet --depth 1 ${F_REPOSITORY} ${F_COMMIT}
+    COMMAND ${GIT_EXECUTABLE} -C <SOURCE_DIR> -c advice.detachedHead=false checkout --quiet
+            --force ${F_COMMIT}
+    UPDATE_COMMAND "")
+  # The options below are plain variables of this function: they reach the library's own option()
+  # and set(CACHE) calls and nobody else's.
+  set(CMAKE_POLICY_DEFAULT_CMP0077 NEW)
+  set(CMAKE_POLICY_DEFAULT_CMP0126 NEW)
+  set(BUILD_SHARED_LIBS OFF)
+  set(BUILD_TESTING OFF)
+  set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+  set(CMAKE_EXPORT_COMPILE_COMMANDS OFF)
+  foreach(option IN LISTS F_OPTIONS)
+    string(REGEX MATCH "^([^=]+)=(.*)$" _ "${option}")
+    string(REPLACE "," ";" value "${CMAKE_MATCH_2}")
+    set(${CMAKE_MATCH_1} "${value}")
+  endforeach()
+  FetchContent_MakeAvailable(${name})
+  FetchContent_GetProperties(${name} SOURCE_DIR source BINARY_DIR binary)
+  set_property(DIRECTORY "${source}" PROPERTY EXCLUDE_FROM_ALL TRUE)
+  foreach(target IN LISTS F_TARGETS)
+    get_target_property(folders ${target} INTERFACE_INCLUDE_DIRECTORIES)
+    if(folders)
+      set_target_properties(${target} PROPERTIES INTERFACE_SYSTEM_INCLUDE_DIRECTORIES "${folders}")
+    endif()
+  endforeach()
+  set(${name}_SOURCE_DIR "${source}" PARENT_SCOPE)
+  set(${name}_BINARY_DIR "${binary}" PARENT_SCOPE)
+  set_property(GLOBAL APPEND PROPERTY LAMINA_NOT_INSTALLABLE "${name} was fetched")
+  lamina_found("${name} ${F_RELEASE} (fetched)")
+endfunction()
+
+# lamina_require(PACKAGE [MINIMUM v] TARGETS t... APT p REPOSITORY url RELEASE r COMMIT hash
+#                [OPTIONS name=value...]): a library with a CMake package on the system, or fetched.
+function(lamina_require package)
+  cmake_parse_arguments(PARSE_ARGV 1 R "" "MINIMUM" "TARGETS")
+  find_package(${package} ${R_MINIMUM} QUIET)
+  if(${package}_FOUND)
+    set(version "${${package}_VERSION}")
+    if(NOT version)
+      set(version "${${package}_VERSION_STRING}")
+    endif()
+    lamina_found("${package} ${version} (system)")
+    return()
+  endif()
+  lamina_fetch(${package} TARGETS ${R_TARGETS} ${R_UNPARSED_ARGUMENTS})
+endfunction()
+
+# --- Toolchain -----------------------------------------------------------------------------------
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 11)
+  message(FATAL_ERROR "g++ ${CMAKE_CXX_COMPILER_VERSION} is too old for C++20. Install g++-12 and "
+                      "configure with -DCMAKE_CXX_COMPILER=g++-12.")
 endif()
+find_package(Threads REQUIRED)
+find_package(OpenMP QUIET COMPONENTS CXX)
+if(NOT OpenMP_CXX_FOUND)
+  message(FATAL_ERROR "${CMAKE_CXX_COMPILER} cannot compile OpenMP, which the CPU kernels need. "
+                      "Use g++, or install the OpenMP runtime of clang: apt-get install libomp-dev")
+endif()
+lamina_found("OpenMP ${OpenMP_CXX_VERSION} (compiler)")
+
+# --- Libraries -----------------------------------------------------------------------------------
+lamina_require(
+  fmt
+  MINIMUM 8
+  TARGETS fmt
+  APT libfmt-dev
+  REPOSITORY https://github.com/fmtlib/fmt.git
+  RELEASE 10.2.1
+  COMMIT e69e5f977d458f2650bb346dadf2ad30c5320281
+  OPTIONS FMT_INSTALL=OFF FMT_TEST=OFF FMT_DOC=OFF)
+
+lamina_require(
+  spdlog
+  MINIMUM 1.9
+  TARGETS spdlog
+  APT libspdlog-dev
+  REPOSITORY https://github.com/gabime/spdlog.git
+  RELEASE 1.13.0
+  COMMIT 7c02e204c92545f869e2f04edaab1f19fe8b19fd
+  OPTIONS SPDLOG_FMT_EXTERNAL=ON SPDLOG_INSTALL=OFF SPDLOG_BUILD_EXAMPLE=OFF)
+
+lamina_require(
+  nlohmann_json
+  MINIMUM 3.10
+  TARGETS nlohmann_json
+  APT nlohmann-json3-dev
+  REPOSITORY https://github.com/nlohmann/json.git
+  RELEASE 3.11.3
+  COMMIT 9cca280a4d0ccf0c08f47a99aa71d1b0e52f8d03
+  OPTIONS JSON_BuildTests=OFF JSON_Install=OFF)
+
+lamina_require(
+  CLI11
+  MINIMUM 2.1
+  TARGETS CLI11
+  APT libcli11-dev
+  REPOSITORY https://github.com/CLIUtils/CLI11.git
+  RELEASE 2.4.2
+  COMMIT 6c7b07a878ad834957b98d0f9ce1dbe0cb204fc9
+  OPTIONS CLI11_BUILD_TESTS=OFF CLI11_BUILD_EXAMPLES=OFF CLI11_BUILD_DOCS=OFF CLI11_INSTALL=OFF
+          CLI11_PRECOMPILED=OFF)
+
+lamina_require(
+  ZLIB
+  TARGETS zlibstatic
+  APT zlib1g-dev
+  REPOSITORY https://github.com/madler/zlib.git
+  RELEASE 1.3.1
+  COMMIT 51b7f2abdade71cd9bb0e7a373ef2610ec6f9daf
+  OPTIONS ZLIB_BUILD_EXAMPLES=OFF SKIP_INSTALL_ALL=ON)
+if(NOT TARGET ZLIB::ZLIB)
+  # zlib generates zconf.h into its build folder and its target names no include folder. The two
+  # hints let find_package(ZLIB) of another fetched library arrive at this one.
+  target_include_directories(zlibstatic SYSTEM INTERFACE "${ZLIB_SOURCE_DIR}" "${ZLIB_BINARY_DIR}")
+  add_library(ZLIB::ZLIB ALIAS zlibstatic)
+  set(ZLIB_LIBRARY zlibstatic)
+  set(ZLIB_INCLUDE_DIR "${ZLIB_SOURCE_DIR}")
+endif()
+
+# oneDNN: the engine of the CPU kernels; 2.x and 3.x differ, the kernels know both. Debian builds its
+# 2.6 with OpenCL and the package's CMake file insists on finding it: apt-get install
+# ocl-icd-opencl-dev, as tools/bootstrap.sh does.
+set(LAMINA_DNNL_MINIMUM 2.5)
+if(LAMINA_DNNL_ROOT)
+  set(lamina_dnnl_search HINTS "${LAMINA_DNNL_ROOT}" "${LAMINA_DNNL_ROOT}/data" NO_DEFAULT_PATH)
+endif()
+find_package(dnnl 3 QUIET CONFIG ${lamina_dnnl_search})
+if(NOT dnnl_FOUND)
+  find_package(dnnl ${LAMINA_DNNL_MINIMUM} QUIET CONFIG ${lamina_dnnl_search})
+endif()
+if(dnnl_FOUND)
+  set(LAMINA_DNNL_VERSION ${dnnl_VERSION})
+  lamina_found("oneDNN ${dnnl_VERSION} (${dnnl_DIR})")
+  if(DNNL_CPU_THREADING_RUNTIME AND NOT DNNL_CPU_THREADING_RUNTIME STREQUAL "OMP")
+    message(WARNING "The oneDNN of ${dnnl_DIR} runs on ${DNNL_CPU_THREADING_RUNTIME}, not OpenMP: "
+                    "--threads will not reach it. Build oneDNN with ONEDNN_CPU_RUNTIME=OMP.")
+  endif()
+elseif(LAMINA_DNNL_ROOT)
+  message(FATAL_ERROR "LAMINA_DNNL_ROOT=${LAMINA_DNNL_ROOT} holds no oneDNN ${LAMINA_DNNL_MINIMUM} "
+                      "or newer (looked for dnnl-config.cmake). Name the folder oneDNN was "
+                      "installed to, or leave the option out to use the system's.")
+else()
+  # Only what training needs: no graph API, no recurrent or attention primitives.
+  lamina_fetch(
+    dnnl
+    TARGETS dnnl
+    APT libdnnl-dev
+    REPOSITORY https://github.com/uxlfoundation/oneDNN.git
+    RELEASE 3.11.4
+    COMMIT d12237cf4d6abd3a7dbaeb53d30f8b65ddc79add
+    OPTIONS
+      DNNL_LIBRARY_TYPE=STATIC
+      DNNL_CPU_RUNTIME=OMP
+      DNNL_GPU_RUNTIME=NONE
+      DNNL_BUILD_DOC=OFF
+      DNNL_BUILD_EXAMPLES=OFF
+      DNNL_BUILD_TESTS=OFF
+      ONEDNN_BUILD_GRAPH=OFF
+      DNNL_ENABLE_PRIMITIVE=BATCH_NORMALIZATION,BINARY,CONCAT,CONVOLUTION,DECONVOLUTION,ELTWISE,INNER_PRODUCT,MATMUL,POOLING,REDUCTION,REORDER,RESAMPLING,SOFTMAX,SUM
+  )
+  add_library(DNNL::dnnl ALIAS dnnl)
+  set(LAMINA_DNNL_VERSION 3.11.4)
+endif()
+set(LAMINA_DNNL DNNL::dnnl)
+
+if(LAMINA_TESTS)
+  lamina_require(
+    GTest
+    MINIMUM 1.11
+    TARGETS gtest gtest_main
+    APT libgtest-dev
+    REPOSITORY https://github.com/google/googletest.git
+    RELEASE 1.14.0
+    COMMIT f8d7d77c06936315286eb55f8de22cd23c188571
+    OPTIONS INSTALL_GTEST=OFF BUILD_GMOCK=OFF)
+endif()
+
+# --- CUDA ----------------------------------------------------------------------------------------
+# This version has the room for the CUDA kernels and no kernels in it. The toolkit and cuDNN are
+# looked for all the same, so that the summary tells what a later version would find here.
+set(LAMINA_CUDA_PLACES "")
+
+# The toolkit's version into LAMINA_CUDA_TOOLKIT, empty when there is none.
+function(lamina_find_toolkit)
+  find_package(CUDAToolkit QUIET)
+  if(CUDAToolkit_FOUND)
+    set(LAMINA_CUDA_TOOLKIT "${CUDAToolkit_VERSION}" PARENT_SCOPE)
+    set(LAMINA_CUDA_HOME "${CUDAToolkit_TARGET_DIR}" PARENT_SCOPE)
+  else()
+    set(LAMINA_CUDA_TOOLKIT "" PARENT_SCOPE)
+  endif()
+  foreach(name IN ITEMS CUDAToolkit_ROOT CUDA_PATH)
+    set(value "$ENV{${name}}")
+    if(${name})
+      set(value "${${name}}")
+    endif()
+    if(NOT value)
+      set(value "not set")
+    endif()
+    list(APPEND places "${name}: ${value}")
+  endforeach()
+  list(APPEND places "nvcc on PATH: $ENV{PATH}" "/usr/local/cuda, /usr/local/cuda-*, /usr/lib/cuda")
+  set(LAMINA_CUDA_PLACES "${places}" PARENT_SCOPE)
+endfunction()
+
+# cuDNN's version into LAMINA_CUDNN, empty when the header or the library is missing.
+function(lamina_find_cudnn)
+  # A wheel of cuDNN unpacks to site-packages/nvidia/cudnn (include/ and lib/ below it).
+  set(wheels "")
+  find_program(LAMINA_PYTHON python3)
+  mark_as_advanced(LAMINA_PYTHON)
+  if(LAMINA_PYTHON)
+    execute_process(
+      COMMAND ${LAMINA_PYTHON} -c
+              "import site; print(';'.join(site.getsitepackages() + [site.getusersitepackages()]))"
+      OUTPUT_VARIABLE wheels OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
+    list(TRANSFORM wheels APPEND "/nvidia/cudnn")
+  endif()
+  set(roots ${CUDNN_ROOT} $ENV{CUDNN_ROOT} $ENV{CUDNN_PATH} ${LAMINA_CUDA_HOME} /usr/local/cuda /usr
+            ${wheels})
+  list(REMOVE_DUPLICATES roots)
+  foreach(root IN LISTS roots)
+    file(GLOB header "${root}/include/cudnn_version.h"
+         "${root}/include/${CMAKE_LIBRARY_ARCHITECTURE}/cudnn_version*.h")
+    file(GLOB library "${root}/lib64/libcudnn.so*" "${root}/lib/libcudnn.so*"
+         "${root}/lib/${CMAKE_LIBRARY_ARCHITECTURE}/libcudnn.so*")
+    if(header AND library)
+      list(GET header 0 header)
+      file(STRINGS "${header}" lines REGEX "^#define CUDNN_(MAJOR|MINOR|PATCHLEVEL) ")
+      string(REGEX REPLACE "#define CUDNN_[A-Z]+ " "" lines "${lines}")
+      string(REPLACE ";" "." version "${lines}")
+      set(LAMINA_CUDNN "${version} (${root})" PARENT_SCOPE)
+      return()
+    endif()
+  endforeach()
+  set(LAMINA_CUDNN "" PARENT_SCOPE)
+  list(TRANSFORM roots PREPEND "cuDNN below " OUTPUT_VARIABLE places)
+  set(LAMINA_CUDA_PLACES ${LAMINA_CUDA_PLACES} "CUDNN_ROOT: ${CUDNN_ROOT}" ${places} PARENT_SCOPE)
+endfunction()
+
+string(TOUPPER "${LAMINA_CUDA}" lamina_cuda_wish)
+if(NOT lamina_cuda_wish MATCHES "^(AUTO|ON|OFF)$")
+  message(FATAL_ERROR "LAMINA_CUDA=${LAMINA_CUDA} is not one of AUTO, ON and OFF.")
+endif()
+if(lamina_cuda_wish STREQUAL "OFF")
+  set(LAMINA_CUDA_DECISION "off, as asked (LAMINA_CUDA=OFF)")
+else()
+  lamina_find_toolkit()
+  lamina_find_cudnn()
+  if(LAMINA_CUDA_TOOLKIT AND LAMINA_CUDNN)
+    set(lamina_seen "toolkit ${LAMINA_CUDA_TOOLKIT}, cuDNN ${LAMINA_CUDNN}")
+  elseif(LAMINA_CUDA_TOOLKIT)
+    set(lamina_seen "toolkit ${LAMINA_CUDA_TOOLKIT} found, cuDNN not found")
+  else()
+    set(lamina_seen "no toolkit found")
+  endif()
+  if(lamina_cuda_wish STREQUAL "ON" AND NOT (LAMINA_CUDA_TOOLKIT AND LAMINA_CUDNN))
+    list(JOIN LAMINA_CUDA_PLACES "\n  " lamina_places)
+    message(FATAL_ERROR "LAMINA_CUDA=ON, but: ${lamina_seen}. Looked in\n  ${lamina_places}\nInstall "
+                        "the CUDA toolkit and cuDNN 9, name their folders with -DCUDAToolkit_ROOT= "
+                        "and -DCUDNN_ROOT=, or configure with LAMINA_CUDA=AUTO or OFF.")
+  elseif(lamina_cuda_wish STREQUAL "ON")
+    message(FATAL_ERROR "LAMINA_CUDA=ON: ${lamina_seen}, but this version of Lamina has no CUDA "
+                        "kernels yet; it trains on the CPU. Configure with LAMINA_CUDA=AUTO or OFF.")
+  endif()
+  set(LAMINA_CUDA_DECISION "${lamina_seen}; no CUDA kernels in this version, trains on the CPU")
+endif()
+
+# --- Summary -------------------------------------------------------------------------------------
+# Called last: one block that says what was decided and why.
+function(lamina_summary)
+  string(TOUPPER "${CMAKE_BUILD_TYPE}" type)
+  string(STRIP "${CMAKE_CXX_FLAGS} ${CMAKE_CXX_FLAGS_${type}}" flags)
+  list(JOIN LAMINA_CPU_FLAGS " " cpu_flags)
+  set(sanitizers "${LAMINA_SANITIZE}")
+  if(NOT sanitizers)
+    set(sanitizers "none")
+  endif()
+  set(tests "on")
+  if(NOT LAMINA_TESTS)
+    set(tests "off")
+  endif()
+  get_property(not_installable GLOBAL PROPERTY LAMINA_NOT_INSTALLABLE)
+  set(install "on (${CMAKE_INSTALL_PREFIX})")
+  if(not_installable)
+    list(JOIN not_installable ", " reasons)
+    set(install "off: ${reasons}; install those packages for find_package(lamina)")
+  endif()
+  get_property(found GLOBAL PROPERTY LAMINA_FOUND)
+  list(JOIN found "\n               " libraries)
+  message(STATUS "
+  Lamina ${PROJECT_VERSION}
+    compiler   ${CMAKE_CXX_COMPILER_ID} ${CMAKE_CXX_COMPILER_VERSION} (${CMAKE_CXX_COMPILER})
+    build type ${CMAKE_BUILD_TYPE}: ${flags}
+    CPU rooms  ${cpu_flags}
+    sanitizers ${sanitizers}
+    tests      ${tests}
+    CUDA       ${LAMINA_CUDA_DECISION}
+    libraries  ${libraries}
+    install    ${install}
+")
+endfunction()
