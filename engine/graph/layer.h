@@ -1,0 +1,115 @@
+// What a layer is (pure data and shapes) and what it becomes on a backend (a LayerOp).
+//
+// Layer knows PyTorch's name for itself, its shape rule and its parameters; compile() turns it into
+// a LayerOp: plans and options for one backend, batch size and mode, with no tensors of its own.
+// Program gives a LayerOp its tensors, once, as a Bound.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "engine/core/context.h"
+#include "engine/core/step_state.h"
+#include "kernels/activation.h"
+
+namespace lamina {
+
+enum class Mode {
+  train,  // batch statistics, dropout draws
+  eval,   // running statistics, dropout passes through
+};
+
+// How a parameter starts. uniform draws from [-bound, bound).
+struct Init {
+  enum class Kind { zeros, ones, uniform } kind = Kind::zeros;
+  double bound = 0.0;
+};
+// PyTorch's default for convolution and linear layers: uniform with bound 1/sqrt(fan_in).
+Init default_init(std::int64_t fan_in);
+
+struct ParamSpec {
+  enum class Kind {
+    trained,  // has a gradient
+    buffer,   // running statistics
+    counter,  // i64
+  };
+  std::string name;                 // "weight"
+  std::vector<std::int64_t> shape;  // as in a state_dict: OIHW, [out, in], [C] or []
+  Kind kind = Kind::trained;
+  Init init;
+  // A weight whose memory is K,R,S,C while its state_dict order is K,C,R,S: filters, and linear
+  // layers behind a flattened map. Zero r means that both orders are the same.
+  std::int64_t c = 0, r = 0, s = 0;
+
+  std::int64_t numel() const;
+};
+
+// Memory a layer keeps from its forward to its backward pass, beyond x and y.
+struct SavedSpec {
+  std::string name;
+  Shape shape;
+  DType dtype;
+};
+
+struct CompileArgs {
+  Context& ctx;
+  std::vector<Shape> x;
+  Shape y;
+  DType dtype = DType::f32;
+  Mode mode = Mode::train;
+  bool backward = true;       // gradients will be asked for
+  std::vector<bool> need_dx;  // per input
+  std::uint64_t seed = 0;
+  std::uint32_t number = 0;       // of the layer in its net: the stream of its random draws
+  std::optional<double> dropout;  // overrides every dropout probability
+};
+
+// The tensors of one node. Gradients are overwritten; Program adds up where several nodes
+// contribute to one. dx[i] is empty where no gradient is wanted. dy may be clobbered by backward.
+struct Bound {
+  std::vector<Tensor> x, dx;
+  Tensor y, dy;
+  std::vector<Tensor> p, dp;  // in the order of Layer::params(); dp is empty for buffers
+  std::vector<Tensor> saved;  // in the order of Layer::saved()
+  void* workspace = nullptr;
+  const StepState* state = nullptr;  // device memory
+};
+
+class LayerOp {
+ public:
+  virtual ~LayerOp() = default;
+  virtual std::size_t workspace_bytes() const { return 0; }
+  virtual void forward(const Bound& t) = 0;
+  virtual void backward(const Bound& t) = 0;
+  virtual std::string describe() const { return {}; }  // the implementation, for the plan table
+};
+
+class Layer {
+ public:
+  virtual ~Layer() = default;
+
+  virtual std::string type() const = 0;  // PyTorch's class name
+  virtual Shape infer(std::span<const Shape> x) const = 0;
+  virtual std::vector<ParamSpec> params(std::span<const Shape>) const { return {}; }
+  virtual std::vector<SavedSpec> saved(const CompileArgs&) const { return {}; }
+
+  // What backward reads. Decides how long x and y stay in memory.
+  virtual bool backward_reads_x() const { return false; }
+  virtual bool backward_reads_y() const { return false; }
+  // y is x under another shape: no memory, no work.
+  virtual bool is_view(Mode) const { return false; }
+
+  // Fusion: the activation this layer is, and this layer with an activation behind it (null:
+  // cannot).
+  virtual Act activation() const { return Act::none; }
+  virtual std::unique_ptr<Layer> with_activation(Act) const { return nullptr; }
+
+  virtual std::unique_ptr<LayerOp> compile(const CompileArgs& args) const = 0;
+};
+
+}  // namespace lamina

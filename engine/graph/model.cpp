@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/graph/model.h"
+
+#include <algorithm>
+
+#include "engine/core/philox.h"
+#include "engine/graph/memory_plan.h"
+
+namespace lamina {
+
+namespace {
+
+// Position in K,R,S,C memory of element `i` of a K,C,R,S tensor.
+std::int64_t memory_index(const ParamSpec& spec, std::int64_t i) {
+  if (spec.r == 0) return i;
+  const std::int64_t s = i % spec.s, r = i / spec.s % spec.r, c = i / (spec.s * spec.r) % spec.c;
+  const std::int64_t k = i / (spec.s * spec.r * spec.c);
+  return ((k * spec.r + r) * spec.s + s) * spec.c + c;
+}
+
+double read_element(const HostTensor& tensor, std::size_t i) {
+  switch (tensor.dtype) {
+    case DType::f32:
+      return tensor.as<float>()[i];
+    case DType::f64:
+      return tensor.as<double>()[i];
+    case DType::bf16:
+      return to_float(tensor.as<bf16>()[i]);
+    case DType::f16:
+      return to_float(tensor.as<f16>()[i]);
+    case DType::i32:
+      return tensor.as<std::int32_t>()[i];
+    case DType::i64:
+      return static_cast<double>(tensor.as<std::int64_t>()[i]);
+    case DType::u8:
+      return tensor.as<std::uint8_t>()[i];
+  }
+  return 0.0;
+}
+
+std::string shape_text(const std::vector<std::int64_t>& shape) {
+  std::string text = "[";
+  for (std::int64_t extent : shape) text += (text.size() > 1 ? ", " : "") + std::to_string(extent);
+  return text + "]";
+}
+
+// "a, b, c and 4 more"
+std::string list_text(const std::vector<std::string>& names) {
+  std::string text;
+  for (std::size_t i = 0; i < names.size() && i < 3; ++i) text += (i > 0 ? ", " : "") + names[i];
+  if (names.size() > 3) text += fmt::format(" and {} more", names.size() - 3);
+  return text;
+}
+
+}  // namespace
+
+Model::Model(Context& ctx, Graph graph, DType dtype)
+    : ctx_(&ctx), graph_(std::move(graph)), dtype_(dtype) {
+  const auto slot = static_cast<std::int64_t>(kSlabAlignment / size_of(dtype));
+  std::int64_t statistics = 0, counters = 0;
+  for (const Node& node : graph_.nodes()) {
+    for (ParamSpec& spec : node.layer->params(graph_.input_shapes(node, 1))) {
+      std::int64_t& used = spec.kind == ParamSpec::Kind::trained  ? trained_elements_
+                           : spec.kind == ParamSpec::Kind::buffer ? statistics
+                                                                  : counters;
+      const std::int64_t elements = (spec.numel() + slot - 1) / slot * slot;
+      std::string name = node.name + "." + spec.name;
+      index_[name] = entries_.size();
+      entries_.push_back({std::move(name), std::move(spec), used});
+      used += elements;
+    }
+  }
+  const auto make = [&](std::int64_t elements, DType type) {
+    const std::size_t bytes = static_cast<std::size_t>(elements) * size_of(type);
+    Buffer buffer = ctx_->allocate(bytes);
+    ctx_->zero(buffer.data(), bytes);
+    return buffer;
+  };
+  weights_ = make(trained_elements_, dtype_);
+  gradients_ = make(trained_elements_, dtype_);
+  statistics_ = make(statistics, dtype_);
+  counters_ = make(counters, DType::i64);
+}
+
+Tensor Model::value(std::size_t entry) const {
+  const Entry& e = entries_[entry];
+  if (e.spec.kind == ParamSpec::Kind::counter) {
+    return vector_view(
+        counters_.bytes_at(static_cast<std::size_t>(e.offset) * 8), DType::i64, e.spec.numel());
+  }
+  const Buffer& slab = e.spec.kind == ParamSpec::Kind::trained ? weights_ : statistics_;
+  return vector_view(
+      slab.bytes_at(static_cast<std::size_t>(e.offset) * size_of(dtype_)), dtype_, e.spec.numel());
+}
+
+Tensor Model::gradient(std::size_t entry) const {
+  const Entry& e = entries_[entry];
+  if (e.spec.kind != ParamSpec::Kind::trained) return {};
+  return vector_view(gradients_.bytes_at(static_cast<std::size_t>(e.offset) * size_of(dtype_)),
+                     dtype_,
+                     e.spec.numel());
+}
+
+Buffer Model::make_slab() const {
+  Buffer slab = ctx_->allocate(weights_.size());
+  ctx_->zero(slab.data(), slab.size());
+  return slab;
+}
+
+std::int64_t Model::trained_count() const {
+  std::int64_t count = 0;
+  for (const Entry& e : entries_)
+    count += e.spec.kind == ParamSpec::Kind::trained ? e.spec.numel() : 0;
+  return count;
+}
+
+void Model::initialise(std::uint64_t seed) {
+  for (std::size_t i = 0; i < entries_.size(); ++i) {
+    const ParamSpec& spec = entries_[i].spec;
+    const bool counter = spec.kind == ParamSpec::Kind::counter;
+    HostTensor host =
+        make_host_tensor(entries_[i].name, counter ? DType::i64 : DType::f32, spec.shape);
+    if (spec.init.kind != Init::Kind::zeros) {
+      const std::span<float> values = host.as<float>();
+      for (std::size_t j = 0; j < values.size(); ++j) {
+        const auto stream_id = stream::kInit + static_cast<std::uint32_t>(i);
+        const float u = uniform_from_bits(philox_u32(seed, stream_id, 0, j));
+        values[j] = spec.init.kind == Init::Kind::ones
+                        ? 1.0f
+                        : static_cast<float>(spec.init.bound * (2.0 * u - 1.0));
+      }
+    }
+    import_tensor(host, entries_[i], value(i));
+  }
+}
+
+HostTensor Model::export_tensor(const Entry& entry, const Tensor& from) const {
+  HostTensor memory = make_host_tensor(entry.name, from.dtype, entry.spec.shape);
+  ctx_->copy_out(memory.data.data(), from.data, from.bytes());
+  if (entry.spec.r == 0) return memory;
+  HostTensor host = make_host_tensor(entry.name, from.dtype, entry.spec.shape);
+  const std::size_t size = size_of(from.dtype);
+  for (std::int64_t i = 0; i < entry.spec.numel(); ++i) {
+    const auto at = static_cast<std::size_t>(memory_index(entry.spec, i));
+    std::memcpy(&host.data[static_cast<std::size_t>(i) * size], &memory.data[at * size], size);
+  }
+  return host;
+}
+
+void Model::import_tensor(const HostTensor& from, const Entry& entry, const Tensor& to) {
+  HostTensor memory = make_host_tensor(entry.name, to.dtype, entry.spec.shape);
+  for (std::int64_t i = 0; i < entry.spec.numel(); ++i) {
+    const double element = read_element(from, static_cast<std::size_t>(i));
+    const auto at = static_cast<std::size_t>(memory_index(entry.spec, i));
+    switch (to.dtype) {
+      case DType::f64:
+        memory.as<double>()[at] = element;
+        break;
+      case DType::i64:
+        memory.as<std::int64_t>()[at] = static_cast<std::int64_t>(element);
+        break;
+      default:
+        memory.as<float>()[at] = static_cast<float>(element);
+    }
+  }
+  ctx_->copy_in(to.data, memory.data.data(), to.bytes());
+}
+
+TensorFile Model::state_dict() const {
+  TensorFile file;
+  for (std::size_t i = 0; i < entries_.size(); ++i)
+    file.tensors.push_back(export_tensor(entries_[i], value(i)));
+  return file;
+}
+
+TensorFile Model::gradient_dict() const {
+  TensorFile file;
+  for (std::size_t i = 0; i < entries_.size(); ++i) {
+    if (gradient(i)) file.tensors.push_back(export_tensor(entries_[i], gradient(i)));
+  }
+  return file;
+}
+
+void Model::load_state_dict(const TensorFile& file, const std::string& origin) {
+  std::vector<std::string> missing, extra;
+  for (const Entry& entry : entries_) {
+    const HostTensor* tensor = file.find(entry.name);
+    if (tensor == nullptr) {
+      missing.push_back(entry.name);
+    } else if (tensor->shape != entry.spec.shape) {
+      fail(
+          "{}: tensor '{}' has shape {} but net {} needs {}; the file belongs to another net or "
+          "class count.",
+          origin,
+          entry.name,
+          shape_text(tensor->shape),
+          graph_.title(),
+          shape_text(entry.spec.shape));
+    }
+  }
+  for (const HostTensor& tensor : file.tensors) {
+    if (!index_.contains(tensor.name)) extra.push_back(tensor.name);
+  }
+  if (!missing.empty()) {
+    fail(
+        "{}: {} of the {} tensors of net {} are missing ({}); give a file saved from the same "
+        "definition.",
+        origin,
+        missing.size(),
+        entries_.size(),
+        graph_.title(),
+        list_text(missing));
+  }
+  if (!extra.empty()) {
+    fail(
+        "{}: holds {} tensors that net {} does not have ({}); give a file saved from the same "
+        "definition.",
+        origin,
+        extra.size(),
+        graph_.title(),
+        list_text(extra));
+  }
+  for (std::size_t i = 0; i < entries_.size(); ++i)
+    import_tensor(*file.find(entries_[i].name), entries_[i], value(i));
+}
+
+void Model::export_slab(const Buffer& slab, const std::string& prefix, TensorFile& file) const {
+  for (const Entry& entry : entries_) {
+    if (entry.spec.kind != ParamSpec::Kind::trained) continue;
+    std::byte* at = slab.bytes_at(static_cast<std::size_t>(entry.offset) * size_of(dtype_));
+    file.tensors.push_back(export_tensor(entry, vector_view(at, dtype_, entry.spec.numel())));
+    file.tensors.back().name = prefix + entry.name;
+  }
+}
+
+void Model::import_slab(const TensorFile& file,
+                        const std::string& prefix,
+                        const std::string& origin,
+                        Buffer& slab) {
+  for (const Entry& entry : entries_) {
+    if (entry.spec.kind != ParamSpec::Kind::trained) continue;
+    const HostTensor* tensor = file.find(prefix + entry.name);
+    if (tensor == nullptr || tensor->shape != entry.spec.shape) {
+      fail(
+          "{}: tensor '{}{}' is missing or misshaped; the run was saved with another net or "
+          "optimizer.",
+          origin,
+          prefix,
+          entry.name);
+    }
+    std::byte* at = slab.bytes_at(static_cast<std::size_t>(entry.offset) * size_of(dtype_));
+    import_tensor(*tensor, entry, vector_view(at, dtype_, entry.spec.numel()));
+  }
+}
+
+}  // namespace lamina

@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/graph/program.h"
+
+#include <algorithm>
+
+#include "engine/graph/fuse.h"
+#include "kernels/accumulate.h"
+
+namespace lamina {
+
+Program::Program(Model& model, const ProgramOpts& opts)
+    : model_(&model),
+      opts_(opts),
+      graph_(opts.fuse ? fuse_activations(model.graph()) : model.graph()) {
+  LAMINA_CHECK(
+      opts.batch > 0, "net {}: a batch of {} samples is not possible.", graph_.title(), opts.batch);
+  LAMINA_CHECK(graph_.output() >= 0, "net {}: no output was set.", graph_.title());
+  compile();
+  plan();
+}
+
+void Program::compile() {
+  const std::size_t values = graph_.value_count();
+  storage_.resize(values);
+  for (std::size_t v = 0; v < values; ++v) storage_[v] = static_cast<int>(v);
+  needs_gradient_.assign(values, false);
+
+  std::uint32_t number = 0;
+  for (const Node& node : graph_.nodes()) {
+    Step step;
+    bool trained = false;
+    const std::vector<Shape> x = graph_.input_shapes(node, opts_.batch);
+    for (const ParamSpec& spec : node.layer->params(x)) {
+      const std::size_t entry = model_->index_of(node.name + "." + spec.name);
+      step.bound.p.push_back(model_->value(entry));
+      step.bound.dp.push_back(model_->gradient(entry));
+      trained |= spec.kind == ParamSpec::Kind::trained;
+    }
+    std::vector<bool> need_dx;
+    for (ValueId id : node.inputs) {
+      need_dx.push_back(opts_.backward &&
+                        needs_gradient_[static_cast<std::size_t>(storage_of(id))]);
+    }
+    const bool input_needs = std::find(need_dx.begin(), need_dx.end(), true) != need_dx.end();
+    step.backward = opts_.backward && (trained || input_needs);
+    if (node.layer->is_view(opts_.mode)) {
+      storage_[static_cast<std::size_t>(node.output)] = storage_of(node.inputs[0]);
+      step.backward = false;
+    } else {
+      needs_gradient_[static_cast<std::size_t>(node.output)] = step.backward;
+      const CompileArgs args{model_->context(),
+                             x,
+                             graph_.shape(node.output).with_n(opts_.batch),
+                             model_->dtype(),
+                             opts_.mode,
+                             step.backward,
+                             need_dx,
+                             opts_.seed,
+                             number,
+                             opts_.dropout};
+      try {
+        step.op = node.layer->compile(args);
+      } catch (const Error& error) {
+        throw error.with_context(fmt::format("net {}: layer '{}': ", graph_.title(), node.name));
+      }
+      workspace_bytes_ = std::max(workspace_bytes_, align_up(step.op->workspace_bytes()));
+    }
+    ++number;
+    steps_.push_back(std::move(step));
+  }
+}
+
+void Program::plan() {
+  const std::size_t values = graph_.value_count();
+  activation_.assign(values, -1);
+  gradient_.assign(values, -1);
+  const int end = 2 * loss_time();
+  const auto add = [&](std::string name, std::size_t bytes, int first, int last) {
+    lifetimes_.push_back({std::move(name), bytes, first, last});
+    return static_cast<int>(lifetimes_.size()) - 1;
+  };
+  const auto bytes_of = [&](ValueId value) {
+    return static_cast<std::size_t>(graph_.shape(value).per_sample() * opts_.batch) *
+           size_of(model_->dtype());
+  };
+  const auto keep_until = [&](ValueId value, int time) {
+    Lifetime& lifetime = lifetimes_[static_cast<std::size_t>(
+        activation_[static_cast<std::size_t>(storage_of(value))])];
+    lifetime.last = std::max(lifetime.last, time);
+  };
+
+  activation_[0] = add("input", bytes_of(0), 0, 0);
+  labels_lifetime_ =
+      add("labels", static_cast<std::size_t>(opts_.batch) * size_of(DType::i32), 0, end);
+  loss_lifetime_ = add("loss", size_of(model_->dtype()), 0, end);
+
+  for (std::size_t i = 0; i < steps_.size(); ++i) {
+    const Node& node = graph_.nodes()[i];
+    Step& step = steps_[i];
+    for (ValueId id : node.inputs) keep_until(id, forward_time(i));
+    if (!step.op) continue;
+    activation_[static_cast<std::size_t>(node.output)] =
+        add(node.name, bytes_of(node.output), forward_time(i), forward_time(i));
+    if (!step.backward) continue;
+    if (node.layer->backward_reads_y()) keep_until(node.output, backward_time(i));
+    if (node.layer->backward_reads_x()) {
+      for (ValueId id : node.inputs) keep_until(id, backward_time(i));
+    }
+    const CompileArgs args{model_->context(),
+                           graph_.input_shapes(node, opts_.batch),
+                           graph_.shape(node.output).with_n(opts_.batch),
+                           model_->dtype(),
+                           opts_.mode,
+                           true,
+                           {},
+                           opts_.seed,
+                           0,
+                           {}};
+    step.first_saved = static_cast<int>(lifetimes_.size());
+    for (const SavedSpec& saved : node.layer->saved(args)) {
+      const auto bytes = static_cast<std::size_t>(saved.shape.numel()) * size_of(saved.dtype);
+      add(node.name + " " + saved.name, bytes, forward_time(i), backward_time(i));
+      step.bound.saved.push_back({nullptr, saved.dtype, saved.shape});
+    }
+  }
+  keep_until(graph_.output(), end);
+
+  // Gradients: the first writer (in backward order) overwrites, later ones are added to it.
+  std::size_t scratch_bytes = 0;
+  const auto written = [&](ValueId value, int time) {
+    const auto at = static_cast<std::size_t>(storage_of(value));
+    if (gradient_[at] >= 0) return false;
+    gradient_[at] = add("gradient of value " + std::to_string(at), bytes_of(value), time, time);
+    return true;
+  };
+  if (opts_.backward && needs_gradient_[static_cast<std::size_t>(storage_of(graph_.output()))]) {
+    written(graph_.output(), loss_time());
+  }
+  for (std::size_t i = steps_.size(); i-- > 0;) {
+    const Node& node = graph_.nodes()[i];
+    Step& step = steps_[i];
+    if (!step.backward) continue;
+    const auto at = static_cast<std::size_t>(node.output);
+    if (gradient_[at] < 0) {
+      step.backward = false;  // nothing downstream reaches the loss
+      continue;
+    }
+    lifetimes_[static_cast<std::size_t>(gradient_[at])].last = backward_time(i);
+    std::size_t added = 0;
+    for (std::size_t j = 0; j < node.inputs.size(); ++j) {
+      if (!needs_gradient_[static_cast<std::size_t>(storage_of(node.inputs[j]))]) continue;
+      if (written(node.inputs[j], backward_time(i))) continue;
+      step.accumulate.push_back(static_cast<int>(j));
+      added += align_up(bytes_of(node.inputs[j]));
+    }
+    scratch_bytes = std::max(scratch_bytes, added);
+  }
+  if (scratch_bytes > 0) scratch_ = add("gradients to be added", scratch_bytes, loss_time(), end);
+
+  workspace_offset_ = plan_memory(lifetimes_);
+  arena_bytes_ = workspace_offset_ + workspace_bytes_;
+}
+
+Tensor Program::place(int lifetime, const Shape& shape, DType dtype, std::byte* arena) const {
+  if (lifetime < 0) return {};
+  return {arena + lifetimes_[static_cast<std::size_t>(lifetime)].offset, dtype, shape};
+}
+
+void Program::bind(std::byte* arena, const StepState* state) {
+  const DType dtype = model_->dtype();
+  const auto shape_of = [&](ValueId value) { return graph_.shape(value).with_n(opts_.batch); };
+  const auto activation = [&](ValueId value) {
+    return place(
+        activation_[static_cast<std::size_t>(storage_of(value))], shape_of(value), dtype, arena);
+  };
+  const auto gradient = [&](ValueId value) {
+    return place(
+        gradient_[static_cast<std::size_t>(storage_of(value))], shape_of(value), dtype, arena);
+  };
+  for (std::size_t i = 0; i < steps_.size(); ++i) {
+    const Node& node = graph_.nodes()[i];
+    Step& step = steps_[i];
+    if (!step.op) continue;
+    Bound& bound = step.bound;
+    bound.x.clear();
+    bound.dx.clear();
+    for (ValueId id : node.inputs) {
+      bound.x.push_back(activation(id));
+      bound.dx.push_back(step.backward ? gradient(id) : Tensor{});
+    }
+    bound.y = activation(node.output);
+    bound.dy = step.backward ? gradient(node.output) : Tensor{};
+    std::size_t added = 0;
+    step.sums.clear();
+    for (int j : step.accumulate) {
+      Tensor& dx = bound.dx[static_cast<std::size_t>(j)];
+      const Tensor total = dx;
+      dx.data = arena + lifetimes_[static_cast<std::size_t>(scratch_)].offset + added;
+      added += align_up(dx.bytes());
+      step.sums.emplace_back(dx, total);
+    }
+    for (std::size_t s = 0; s < bound.saved.size(); ++s) {
+      const int lifetime = step.first_saved + static_cast<int>(s);
+      bound.saved[s].data = arena + lifetimes_[static_cast<std::size_t>(lifetime)].offset;
+    }
+    bound.workspace = arena + workspace_offset_;
+    bound.state = state;
+  }
+  input_ = activation(0);
+  output_ = activation(graph_.output());
+  output_gradient_ = gradient(graph_.output());
+  labels_ = place(labels_lifetime_, features(1, opts_.batch), DType::i32, arena);
+  loss_ = place(loss_lifetime_, features(1, 1), dtype, arena);
+}
+
+void Program::forward() {
+  for (std::size_t i = 0; i < steps_.size(); ++i) {
+    if (!steps_[i].op) continue;
+    const std::string& name = graph_.nodes()[i].name;
+    observe(name, "forward", true);
+    steps_[i].op->forward(steps_[i].bound);
+    observe(name, "forward", false);
+  }
+}
+
+void Program::loss_and_gradient(const Metrics& metrics) {
+  observe("loss", "loss", true);
+  const auto& loss = graph_.loss() == LossKind::nll ? nll : cross_entropy;
+  loss(model_->context(), output_, labels_, loss_, output_gradient_, metrics);
+  observe("loss", "loss", false);
+}
+
+void Program::backward() {
+  for (std::size_t i = steps_.size(); i-- > 0;) {
+    Step& step = steps_[i];
+    if (!step.op || !step.backward) continue;
+    const Node& node = graph_.nodes()[i];
+    observe(node.name, "backward", true);
+    step.op->backward(step.bound);
+    for (const auto& [part, total] : step.sums) accumulate(model_->context(), part, total);
+    observe(node.name, "backward", false);
+  }
+}
+
+std::string Program::implementation(std::size_t node) const {
+  return steps_[node].op ? steps_[node].op->describe() : "view";
+}
+
+}  // namespace lamina

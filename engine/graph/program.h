@@ -1,0 +1,98 @@
+// A graph compiled for one backend, batch size and mode: fused, planned, and walked in a fixed
+// order.
+//
+// Nothing is allocated after bind(). Programs of one Model run one at a time and may share an
+// arena.
+//   Program p(model, {.batch = 64});
+//   Buffer arena = ctx.allocate(p.arena_bytes());  p.bind(arena.bytes_at(0), state);
+//   (fill p.input(), p.labels());  p.forward();  p.loss_and_gradient(metrics);  p.backward();
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "engine/graph/memory_plan.h"
+#include "engine/graph/model.h"
+#include "kernels/loss.h"
+
+namespace lamina {
+
+struct ProgramOpts {
+  std::int64_t batch = 1;
+  Mode mode = Mode::train;
+  bool backward = true;
+  bool fuse = true;
+  std::uint64_t seed = 0;         // of the dropout masks
+  std::optional<double> dropout;  // overrides every dropout probability
+};
+
+class Program {
+ public:
+  Program(Model& model, const ProgramOpts& opts);
+
+  std::size_t arena_bytes() const { return arena_bytes_; }
+  // Gives every tensor its place. `state` is in device memory and outlives the program.
+  void bind(std::byte* arena, const StepState* state);
+
+  Tensor input() const { return input_; }    // [N,H,W,C] of the model's dtype
+  Tensor labels() const { return labels_; }  // [N] i32
+  Tensor output() const { return output_; }  // what the net returns; stays until the next forward
+  Tensor loss() const { return loss_; }      // [1]
+
+  void forward();
+  // The net's own loss over the batch, the metrics and, when compiled with backward, its gradient.
+  void loss_and_gradient(const Metrics& metrics);
+  void backward();
+
+  // Called around every step with the node's name and "forward", "loss" or "backward"; for timing.
+  using Observer = std::function<void(const std::string& name, const char* pass, bool begin)>;
+  void set_observer(Observer observer) { observer_ = std::move(observer); }
+
+  std::int64_t batch() const { return opts_.batch; }
+  const Graph& graph() const { return graph_; }  // after fusion
+  const std::vector<Lifetime>& memory() const { return lifetimes_; }
+  std::size_t workspace_bytes() const { return workspace_bytes_; }
+  std::string implementation(std::size_t node) const;  // of graph().nodes()[node]
+
+ private:
+  struct Step {
+    std::unique_ptr<LayerOp> op;  // null: a view
+    Bound bound;
+    bool backward = false;
+    std::vector<int> accumulate;  // inputs whose gradient is added to an earlier one
+    std::vector<std::pair<Tensor, Tensor>> sums;  // and the tensors: total += part
+    int first_saved = -1;                         // index of its saved tensors in lifetimes_
+  };
+
+  void compile();
+  void plan();
+  int storage_of(ValueId value) const { return storage_[static_cast<std::size_t>(value)]; }
+  int forward_time(std::size_t node) const { return static_cast<int>(node) + 1; }
+  int loss_time() const { return static_cast<int>(steps_.size()) + 1; }
+  int backward_time(std::size_t node) const { return 2 * loss_time() - forward_time(node); }
+  Tensor place(int lifetime, const Shape& shape, DType dtype, std::byte* arena) const;
+  void observe(const std::string& name, const char* pass, bool begin) const {
+    if (observer_) observer_(name, pass, begin);
+  }
+
+  Model* model_;
+  ProgramOpts opts_;
+  Graph graph_;
+  std::vector<Step> steps_;
+  std::vector<int> storage_;                // value -> the value whose memory it shares (views)
+  std::vector<bool> needs_gradient_;        // by storage value
+  std::vector<int> activation_, gradient_;  // storage value -> index in lifetimes_, or -1
+  int scratch_ = -1;                        // lifetime of the gradient that is added, or -1
+  std::vector<Lifetime> lifetimes_;
+  int labels_lifetime_ = -1, loss_lifetime_ = -1;
+  std::size_t workspace_bytes_ = 0, workspace_offset_ = 0, arena_bytes_ = 0;
+  Tensor input_, labels_, output_, loss_, output_gradient_;
+  Observer observer_;
+};
+
+}  // namespace lamina

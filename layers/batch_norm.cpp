@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "layers/batch_norm.h"
+
+#include "kernels/batch_norm.h"
+
+namespace lamina::nn {
+
+namespace {
+
+class BatchNorm2dOp : public LayerOp {
+ public:
+  BatchNorm2dOp(const CompileArgs& args, const BatchNorm2dOpts& opts)
+      : ctx_(args.ctx),
+        opts_{opts.eps, opts.momentum, opts.act},
+        train_(args.mode == Mode::train) {}
+
+  void forward(const Bound& t) override {
+    if (!train_) return batch_norm_infer(ctx_, opts_, t.x[0], params(t), t.y);
+    batch_norm_train(ctx_,
+                     opts_,
+                     t.x[0],
+                     params(t),
+                     t.y,
+                     t.saved.empty() ? Tensor{} : t.saved[0],
+                     t.saved.empty() ? Tensor{} : t.saved[1]);
+  }
+  void backward(const Bound& t) override {
+    if (train_) {
+      batch_norm_backward(ctx_,
+                          opts_,
+                          t.x[0],
+                          t.y,
+                          t.dy,
+                          t.p[0],
+                          t.saved[0],
+                          t.saved[1],
+                          t.dx[0],
+                          t.dp[0],
+                          t.dp[1]);
+    } else {
+      batch_norm_backward_frozen(
+          ctx_, opts_, t.x[0], t.y, t.dy, params(t), t.dx[0], t.dp[0], t.dp[1]);
+    }
+  }
+
+ private:
+  static BatchNormParams params(const Bound& t) { return {t.p[0], t.p[1], t.p[2], t.p[3], t.p[4]}; }
+
+  Context& ctx_;
+  BatchNormOpts opts_;
+  bool train_;
+};
+
+class BatchNorm2dLayer : public Layer {
+ public:
+  explicit BatchNorm2dLayer(const BatchNorm2dOpts& opts) : opts_(opts) {}
+  std::string type() const override { return "BatchNorm2d"; }
+  Shape infer(std::span<const Shape> x) const override {
+    LAMINA_CHECK(!x[0].flat,
+                 "batch normalisation: the input was flattened; normalise before the flatten.");
+    return x[0];
+  }
+  std::vector<ParamSpec> params(std::span<const Shape> x) const override {
+    using Kind = ParamSpec::Kind;
+    const Init ones{Init::Kind::ones};
+    return {{.name = "weight", .shape = {x[0].c}, .init = ones},
+            {.name = "bias", .shape = {x[0].c}},
+            {.name = "running_mean", .shape = {x[0].c}, .kind = Kind::buffer},
+            {.name = "running_var", .shape = {x[0].c}, .kind = Kind::buffer, .init = ones},
+            {.name = "num_batches_tracked", .shape = {}, .kind = Kind::counter}};
+  }
+  std::vector<SavedSpec> saved(const CompileArgs& args) const override {
+    if (args.mode != Mode::train) return {};
+    return {{"mean", features(1, args.x[0].c), args.dtype},
+            {"invstd", features(1, args.x[0].c), args.dtype}};
+  }
+  bool backward_reads_x() const override { return true; }
+  bool backward_reads_y() const override { return opts_.act != Act::none; }
+  std::unique_ptr<Layer> with_activation(Act act) const override {
+    if (opts_.act != Act::none) return nullptr;
+    BatchNorm2dOpts opts = opts_;
+    opts.act = act;
+    return std::make_unique<BatchNorm2dLayer>(opts);
+  }
+  std::unique_ptr<LayerOp> compile(const CompileArgs& args) const override {
+    return std::make_unique<BatchNorm2dOp>(args, opts_);
+  }
+
+ private:
+  BatchNorm2dOpts opts_;
+};
+
+}  // namespace
+
+ValueId batch_norm2d(Graph& graph,
+                     const std::string& name,
+                     ValueId x,
+                     const BatchNorm2dOpts& opts) {
+  return graph.add(name, std::make_shared<BatchNorm2dLayer>(opts), {x});
+}
+
+}  // namespace lamina::nn

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "layers/pool.h"
+
+#include "kernels/pool.h"
+
+namespace lamina::nn {
+
+namespace {
+
+class MaxPoolOp : public LayerOp {
+ public:
+  MaxPoolOp(Context& ctx, const PoolOpts& opts) : ctx_(ctx), opts_(opts) {}
+  void forward(const Bound& t) override {
+    max_pool_forward(ctx_, opts_, t.x[0], t.y, t.saved.empty() ? Tensor{} : t.saved[0]);
+  }
+  void backward(const Bound& t) override {
+    max_pool_backward(ctx_, opts_, t.dy, t.saved[0], t.dx[0]);
+  }
+
+ private:
+  Context& ctx_;
+  PoolOpts opts_;
+};
+
+class AvgPoolOp : public LayerOp {
+ public:
+  AvgPoolOp(Context& ctx, const PoolOpts& opts) : ctx_(ctx), opts_(opts) {}
+  void forward(const Bound& t) override { avg_pool_forward(ctx_, opts_, t.x[0], t.y); }
+  void backward(const Bound& t) override { avg_pool_backward(ctx_, opts_, t.dy, t.dx[0]); }
+
+ private:
+  Context& ctx_;
+  PoolOpts opts_;
+};
+
+class PoolLayer : public Layer {
+ public:
+  enum class Kind { max, average };
+  PoolLayer(Kind kind, const PoolOpts& opts) : kind_(kind), opts_(opts) {}
+  std::string type() const override { return kind_ == Kind::max ? "MaxPool2d" : "AvgPool2d"; }
+  Shape infer(std::span<const Shape> x) const override {
+    LAMINA_CHECK(!x[0].flat, "pooling: the input was flattened; pool before the flatten.");
+    return pool_output(opts_, x[0]);
+  }
+  std::vector<SavedSpec> saved(const CompileArgs& args) const override {
+    if (kind_ != Kind::max || !args.backward) return {};
+    return {{"winner", args.y, DType::u8}};
+  }
+  std::unique_ptr<LayerOp> compile(const CompileArgs& args) const override {
+    if (kind_ == Kind::max) return std::make_unique<MaxPoolOp>(args.ctx, opts_);
+    return std::make_unique<AvgPoolOp>(args.ctx, opts_);
+  }
+
+ private:
+  Kind kind_;
+  PoolOpts opts_;
+};
+
+ValueId pool2d(
+    Graph& graph, const std::string& name, ValueId x, PoolLayer::Kind kind, const Pool2dOpts& o) {
+  const Size2 stride = o.stride.value_or(o.kernel);
+  const PoolOpts opts{o.kernel.h,
+                      o.kernel.w,
+                      stride.h,
+                      stride.w,
+                      o.pad.h,
+                      o.pad.w,
+                      o.ceil_mode,
+                      o.count_include_pad};
+  return graph.add(name, std::make_shared<PoolLayer>(kind, opts), {x}, !o.functional);
+}
+
+}  // namespace
+
+ValueId max_pool2d(Graph& graph, const std::string& name, ValueId x, const Pool2dOpts& opts) {
+  return pool2d(graph, name, x, PoolLayer::Kind::max, opts);
+}
+
+ValueId avg_pool2d(Graph& graph, const std::string& name, ValueId x, const Pool2dOpts& opts) {
+  return pool2d(graph, name, x, PoolLayer::Kind::average, opts);
+}
+
+}  // namespace lamina::nn
