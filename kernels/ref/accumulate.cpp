@@ -1,0 +1,18 @@
+// y += x in plain loops. Contract: kernels/accumulate.h.
+// SPDX-License-Identifier: Apache-2.0
+#include "kernels/accumulate.h"
+
+#include "kernels/checks.h"
+
+namespace lamina {
+
+void ref::accumulate(Context& ctx, const Tensor& x, const Tensor& y) {
+  checks::accumulate(ctx, x, y);
+  visit_real(x.dtype, "accumulate", [&]<class T>(T) {
+    const T* const from = x.as<T>();
+    T* const to = y.as<T>();
+    for (std::int64_t i = 0; i < x.numel(); ++i) to[i] += from[i];
+  });
+}
+
+}  // namespace lamina

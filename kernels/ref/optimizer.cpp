@@ -1,0 +1,69 @@
+// SGD and Adam over a slab, in f64. Contract: kernels/optimizer.h.
+// SPDX-License-Identifier: Apache-2.0
+#include "kernels/optimizer.h"
+
+#include <cmath>
+
+#include "kernels/checks.h"
+
+namespace lamina {
+
+void ref::sgd_step(Context& ctx,
+                   const SgdOpts& opts,
+                   const StepState* state,
+                   const Tensor& w,
+                   const Tensor& dw,
+                   const Tensor& m) {
+  checks::sgd_step(ctx, opts, state, w, dw, m);
+  visit_real(w.dtype, "sgd_step", [&]<class T>(T) {
+    const double lr = state->lr;
+    for (std::int64_t i = 0; i < w.numel(); ++i) {
+      const double weight = w.as<T>()[i];
+      const double g = dw.as<T>()[i] + opts.weight_decay * weight;
+      double direction = g;
+      if (opts.momentum != 0) {
+        const double velocity = opts.momentum * m.as<T>()[i] + g;
+        m.as<T>()[i] = static_cast<T>(velocity);
+        direction = opts.nesterov ? g + opts.momentum * velocity : velocity;
+      }
+      w.as<T>()[i] = static_cast<T>(weight - lr * direction);
+    }
+  });
+}
+
+void ref::adam_step(Context& ctx,
+                    const AdamOpts& opts,
+                    const StepState* state,
+                    const Tensor& w,
+                    const Tensor& dw,
+                    const Tensor& m,
+                    const Tensor& v) {
+  checks::adam_step(ctx, opts, state, w, dw, m, v);
+  visit_real(w.dtype, "adam_step", [&]<class T>(T) {
+    const double lr = state->lr, t = static_cast<double>(state->step + 1);
+    const double step_size = lr / (1 - std::pow(opts.beta1, t));
+    const double v_correction = std::sqrt(1 - std::pow(opts.beta2, t));
+    for (std::int64_t i = 0; i < w.numel(); ++i) {
+      double weight = w.as<T>()[i], g = dw.as<T>()[i];
+      if (opts.decoupled) {
+        weight -= lr * opts.weight_decay * weight;
+      } else {
+        g += opts.weight_decay * weight;
+      }
+      const double first = opts.beta1 * m.as<T>()[i] + (1 - opts.beta1) * g;
+      const double second = opts.beta2 * v.as<T>()[i] + (1 - opts.beta2) * g * g;
+      m.as<T>()[i] = static_cast<T>(first);
+      v.as<T>()[i] = static_cast<T>(second);
+      w.as<T>()[i] = static_cast<T>(weight - step_size * first /
+                                                 (std::sqrt(second) / v_correction + opts.eps));
+    }
+  });
+}
+
+void ref::advance(Context&, StepState* state, std::int64_t samples) {
+  checks::advance(state, samples);
+  state->step += 1;
+  state->cursor += samples;
+}
+
+}  // namespace lamina
