@@ -149,8 +149,6 @@ void conv2d(const Context& ctx, const Conv2dDesc& desc) {
 
 namespace {
 
-Shape conv2d_weights(const Conv2dDesc& d) { return {d.k, d.r, d.s, d.x.c / d.groups}; }
-
 // `has_bias` is what the plan was made for; a bias given to a plan without one would be ignored.
 void bias(std::string_view op, bool has_bias, const Arg& b, DType dtype, std::int64_t k) {
   if (has_bias) {
@@ -170,7 +168,7 @@ void conv2d_forward(
     const Conv2dDesc& desc, const Tensor& x, const Tensor& w, const Tensor& b, const Tensor& y) {
   constexpr auto op = "conv2d forward";
   dims(op, {"x", x}, desc.dtype, desc.x);
-  dims(op, {"w", w}, desc.dtype, conv2d_weights(desc));
+  vector(op, {"w", w}, desc.dtype, desc.weights());
   bias(op, desc.bias, {"b", b}, desc.dtype, desc.k);
   dims(op, {"y", y}, desc.dtype, desc.y());
   apart(op, {"x", x}, {"y", y});
@@ -183,7 +181,7 @@ void conv2d_backward_data(const Conv2dDesc& desc,
   constexpr auto op = "conv2d backward_data";
   planned(op, desc.backward_data);
   dims(op, {"dy", dy}, desc.dtype, desc.y());
-  dims(op, {"w", w}, desc.dtype, conv2d_weights(desc));
+  vector(op, {"w", w}, desc.dtype, desc.weights());
   dims(op, {"dx", dx}, desc.dtype, desc.x);
   apart(op, {"dy", dy}, {"dx", dx});
 }
@@ -194,7 +192,7 @@ void conv2d_backward_weights(
   planned(op, desc.backward_weights);
   dims(op, {"x", x}, desc.dtype, desc.x);
   dims(op, {"dy", dy}, desc.dtype, desc.y());
-  dims(op, {"dw", dw}, desc.dtype, conv2d_weights(desc));
+  vector(op, {"dw", dw}, desc.dtype, desc.weights());
   if (db || !desc.bias) bias(op, desc.bias, {"db", db}, desc.dtype, desc.k);
 }
 
@@ -226,7 +224,7 @@ void linear_forward(
     const LinearDesc& desc, const Tensor& x, const Tensor& w, const Tensor& b, const Tensor& y) {
   constexpr auto op = "linear forward";
   matrix(op, {"x", x}, desc.dtype, desc.n, desc.in);
-  matrix(op, {"w", w}, desc.dtype, desc.k, desc.in);
+  vector(op, {"w", w}, desc.dtype, desc.k * desc.in);
   bias(op, desc.bias, {"b", b}, desc.dtype, desc.k);
   matrix(op, {"y", y}, desc.dtype, desc.n, desc.k);
   apart(op, {"x", x}, {"y", y});
@@ -239,7 +237,7 @@ void linear_backward_data(const LinearDesc& desc,
   constexpr auto op = "linear backward_data";
   planned(op, desc.backward_data);
   matrix(op, {"dy", dy}, desc.dtype, desc.n, desc.k);
-  matrix(op, {"w", w}, desc.dtype, desc.k, desc.in);
+  vector(op, {"w", w}, desc.dtype, desc.k * desc.in);
   matrix(op, {"dx", dx}, desc.dtype, desc.n, desc.in);
   apart(op, {"dy", dy}, {"dx", dx});
 }
@@ -250,7 +248,7 @@ void linear_backward_weights(
   planned(op, desc.backward_weights);
   matrix(op, {"x", x}, desc.dtype, desc.n, desc.in);
   matrix(op, {"dy", dy}, desc.dtype, desc.n, desc.k);
-  matrix(op, {"dw", dw}, desc.dtype, desc.k, desc.in);
+  vector(op, {"dw", dw}, desc.dtype, desc.k * desc.in);
   if (db || !desc.bias) bias(op, desc.bias, {"db", db}, desc.dtype, desc.k);
 }
 
