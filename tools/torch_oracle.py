@@ -1,0 +1,128 @@
+# What PyTorch computes for one batch of a net, in float64 and float32, and the rule by which the
+# engine's float32 results are judged against it.
+#
+# The float64 results are the truth. A float32 result may lie five times as far from it as PyTorch's
+# own float32 result does, or one float32 rounding, whichever is more:
+#   distance(ours, t64) <= max(5 * distance(t32, t64), 2^-24 * scale)
+# distance is the Euclidean norm of the difference; PyTorch's float32 distance is the smallest over
+# the settings that change its arithmetic. scale is ||t64||, with two exceptions:
+# - A convolution's bias in front of a batch norm in train mode has a gradient of exactly zero in
+#   theory: a sum of terms dy that cancel. Its scale is ||dy||, one rounding of every term.
+# - The loss is one number, and PyTorch's can be right by luck. Its scale is
+#   |loss| + sum |dloss/do * o| over the outputs o: one rounding of each number it is made from.
+# ReLU and max pooling decide by comparing; where a decision hangs on the last bits, float32 may take
+# another branch than float64 and nothing can be judged. closest_tie() finds how near a batch comes.
+# SPDX-License-Identifier: Apache-2.0
+import numpy
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
+
+import torch_nets
+
+FACTOR = 5.0
+ROUNDING = 2.0**-24
+# oneDNN and ATen's own kernels sum in different orders.
+# Ten times what float32 activations of size one are off by in these nets, and more.
+SAFE_TIE = 2e-6
+SETTINGS_F32 = ({"onednn": True}, {"onednn": False})
+
+
+def evaluate(name, state, images, labels, train, dtype, onednn=True):
+    """One forward and backward pass with dropout off.
+
+    Returns (results, scales): results maps `output`, `loss`, `grad.NAME` and, in train mode,
+    `state.NAME` (the running statistics afterwards) to float64 arrays; scales holds the entries
+    whose scale is not their norm.
+    """
+    torch.set_num_threads(1)
+    net = _load(name, state).to(dtype).train(train)
+    terms = _watch_cancelling_biases(net) if train else {}
+    with torch.backends.mkldnn.flags(enabled=onednn):
+        output = net(torch.from_numpy(images).to(dtype))
+        output.retain_grad()
+        loss = torch_nets.loss_of(name)(output, torch.from_numpy(labels))
+        loss.backward()
+    results = {"output": output.detach(), "loss": loss.detach().reshape(1)}
+    results.update({f"grad.{key}": p.grad for key, p in net.named_parameters()})
+    if train:
+        results.update({f"state.{key}": value for key, value in net.named_buffers()})
+    scales = {key: value.grad.norm().item() for key, value in terms.items()}
+    scales["loss"] = (loss.abs() + (output.grad * output).abs().sum()).item()
+    return {key: value.double().numpy() for key, value in results.items()}, scales
+
+
+def closest_tie(name, state, images, train):
+    """The least |x| that a ReLU decides on and the least lead of a max pool's winner, in float64."""
+    net = _load(name, state).double().train(train)
+    with torch.no_grad(), _TieWatch() as watch:
+        net(torch.from_numpy(images).double())
+    return min(watch.margins, default=float("inf"))
+
+
+class _TieWatch(TorchFunctionMode):
+    """Sees every function call of a forward pass."""
+
+    def __init__(self):
+        super().__init__()
+        self.margins = []
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        called = getattr(func, "__name__", "")
+        if called == "relu":
+            self.margins.append(args[0].abs().min().item())
+        elif called == "max_pool2d":  # every one here is 2x2 with stride 2
+            x = args[0]
+            windows = F.unfold(x.reshape(-1, 1, *x.shape[2:]), 2, stride=2)
+            first, second = windows.topk(2, dim=1).values.unbind(1)
+            # Zeros behind a ReLU tie, and pass no gradient whoever wins.
+            lead = (first - second)[first != 0]
+            self.margins.append(lead.min().item())
+        return func(*args, **(kwargs or {}))
+
+
+def _load(name, state):
+    net = torch_nets.build(name, dropout=0.0)
+    net.load_state_dict({key: torch.from_numpy(numpy.array(value))
+                         for key, value in state.items()})
+    return net
+
+
+def _watch_cancelling_biases(net):
+    """Keeps the gradient of every convolution output that a batch norm follows."""
+    terms = {}
+    for path, module in net.named_modules():
+        if not isinstance(module, nn.Sequential):
+            continue
+        children = list(module.named_children())
+        for (child, first), (_, second) in zip(children, children[1:]):
+            if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
+                key = f"grad.{path}.{child}.bias"
+
+                def keep(_module, _inputs, output, key=key):
+                    output.retain_grad()
+                    terms[key] = output
+
+                first.register_forward_hook(keep)
+    return terms
+
+
+class Truth:
+    """The float64 results of one batch with, for each tensor, what PyTorch's float32 is off by."""
+
+    def __init__(self, name, state, images, labels, train):
+        self.results, scales = evaluate(name, state, images, labels, train, torch.float64)
+        self.scales = {key: scales.get(key, norm(value)) for key, value in self.results.items()}
+        runs = [evaluate(name, state, images, labels, train, torch.float32, **setting)[0]
+                for setting in SETTINGS_F32]
+        self.errors = {key: min((run[key] - value for run in runs), key=norm)
+                       for key, value in self.results.items()}
+
+    def budget(self, key):
+        """The largest distance from the truth that the rule allows."""
+        return max(FACTOR * norm(self.errors[key]), ROUNDING * self.scales[key])
+
+
+def norm(values):
+    return float(numpy.linalg.norm(numpy.asarray(values, dtype=numpy.float64).reshape(-1)))
