@@ -2,7 +2,8 @@
 //   x, y  any shape, same dtype. y may be x.
 // Element i is kept when uniform(philox(seed, stream, step, i)) >= p (engine/core/philox.h), so the
 // mask is never stored: backward calls the same function on dy with the same step. p = 1 gives
-// zeros. SPDX-License-Identifier: Apache-2.0
+// zeros.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,6 @@
 // Batch normalisation (PyTorch: nn.BatchNorm2d). Parameters: weight, bias [C]; buffers:
-// running_mean, running_var [C], num_batches_tracked. SPDX-License-Identifier: Apache-2.0
+// running_mean, running_var [C], num_batches_tracked.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include "engine/graph/graph.h"

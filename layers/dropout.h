@@ -1,5 +1,6 @@
 // Dropout (PyTorch: nn.Dropout). Passes through in evaluation. The mask is drawn anew in backward,
-// so nothing is stored. SPDX-License-Identifier: Apache-2.0
+// so nothing is stored.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include "engine/graph/graph.h"

@@ -1,6 +1,7 @@
 // Fully connected layer (PyTorch: nn.Linear). Parameters: weight [K, in], bias [K].
 // Behind a flattened C x H x W map the weight's columns are PyTorch's C,H,W in files and H,W,C in
-// memory. SPDX-License-Identifier: Apache-2.0
+// memory.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include "engine/graph/graph.h"

@@ -1,5 +1,6 @@
 // Bilinear resize (PyTorch: nn.Upsample or F.interpolate with mode='bilinear',
-// align_corners=False). SPDX-License-Identifier: Apache-2.0
+// align_corners=False).
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include "engine/graph/graph.h"

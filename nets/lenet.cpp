@@ -1,6 +1,7 @@
 // The LeNet family, after LeCun, Bottou, Bengio, Haffner: "Gradient-based learning applied to
 // document recognition", Proc. IEEE 86 (1998), https://doi.org/10.1109/5.726791, in three
-// present-day variants. SPDX-License-Identifier: Apache-2.0
+// present-day variants.
+// SPDX-License-Identifier: Apache-2.0
 #include "layers/activation.h"
 #include "layers/batch_norm.h"
 #include "layers/conv2d.h"

@@ -1,5 +1,6 @@
 // Graph passes. Each takes a graph and returns one that computes the same function with fewer
-// nodes. SPDX-License-Identifier: Apache-2.0
+// nodes.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include "engine/graph/graph.h"

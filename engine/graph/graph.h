@@ -8,7 +8,8 @@
 //
 // Nodes are added in topological order; parameters are named and ordered as they are added, which
 // is the order of the PyTorch definition's state_dict. Shapes are inferred on the spot for one
-// sample, and an error names the layer and the shapes. SPDX-License-Identifier: Apache-2.0
+// sample, and an error names the layer and the shapes.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <memory>
