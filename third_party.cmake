@@ -16,9 +16,10 @@ function(lamina_found text)
   set_property(GLOBAL APPEND PROPERTY LAMINA_FOUND "${text}")
 endfunction()
 
-# Downloads one release and adds it to the build, with its headers as system headers.
+# Downloads one release and adds it to the build, with its headers as system headers. LINKED: an
+# installed liblamina.a needs it, so it has to be installed itself before lamina can be.
 function(lamina_fetch name)
-  cmake_parse_arguments(PARSE_ARGV 1 F "" "APT;REPOSITORY;RELEASE;COMMIT" "TARGETS;OPTIONS")
+  cmake_parse_arguments(PARSE_ARGV 1 F "LINKED" "APT;REPOSITORY;RELEASE;COMMIT" "TARGETS;OPTIONS")
   if(NOT LAMINA_FETCH)
     message(FATAL_ERROR "${name} was not found. Install it (apt-get install ${F_APT}, or run "
                         "tools/bootstrap.sh), or configure with -DLAMINA_FETCH=ON to download it.")
@@ -62,12 +63,15 @@ function(lamina_fetch name)
   endforeach()
   set(${name}_SOURCE_DIR "${source}" PARENT_SCOPE)
   set(${name}_BINARY_DIR "${binary}" PARENT_SCOPE)
-  set_property(GLOBAL APPEND PROPERTY LAMINA_NOT_INSTALLABLE "${name} was fetched")
+  if(F_LINKED)
+    set_property(GLOBAL APPEND PROPERTY LAMINA_NOT_INSTALLABLE ${name})
+  endif()
   lamina_found("${name} ${F_RELEASE} (fetched)")
 endfunction()
 
 # lamina_require(PACKAGE [MINIMUM v] TARGETS t... APT p REPOSITORY url RELEASE r COMMIT hash
-#                [OPTIONS name=value...]): a library with a CMake package on the system, or fetched.
+#                [LINKED] [OPTIONS name=value...])
+# A library with a CMake package: the system's, or fetched.
 function(lamina_require package)
   cmake_parse_arguments(PARSE_ARGV 1 R "" "MINIMUM" "TARGETS")
   find_package(${package} ${R_MINIMUM} QUIET)
@@ -104,6 +108,7 @@ lamina_require(
   REPOSITORY https://github.com/fmtlib/fmt.git
   RELEASE 10.2.1
   COMMIT e69e5f977d458f2650bb346dadf2ad30c5320281
+  LINKED
   OPTIONS FMT_INSTALL=OFF FMT_TEST=OFF FMT_DOC=OFF)
 
 lamina_require(
@@ -114,6 +119,7 @@ lamina_require(
   REPOSITORY https://github.com/gabime/spdlog.git
   RELEASE 1.13.0
   COMMIT 7c02e204c92545f869e2f04edaab1f19fe8b19fd
+  LINKED
   OPTIONS SPDLOG_FMT_EXTERNAL=ON SPDLOG_INSTALL=OFF SPDLOG_BUILD_EXAMPLE=OFF)
 
 lamina_require(
@@ -144,6 +150,7 @@ lamina_require(
   REPOSITORY https://github.com/madler/zlib.git
   RELEASE 1.3.1
   COMMIT 51b7f2abdade71cd9bb0e7a373ef2610ec6f9daf
+  LINKED
   OPTIONS ZLIB_BUILD_EXAMPLES=OFF SKIP_INSTALL_ALL=ON)
 if(NOT TARGET ZLIB::ZLIB)
   # zlib generates zconf.h into its build folder and its target names no include folder. The two
@@ -159,7 +166,7 @@ endif()
 # ocl-icd-opencl-dev, as tools/bootstrap.sh does.
 set(LAMINA_DNNL_MINIMUM 2.5)
 if(LAMINA_DNNL_ROOT)
-  set(lamina_dnnl_search HINTS "${LAMINA_DNNL_ROOT}" "${LAMINA_DNNL_ROOT}/data" NO_DEFAULT_PATH)
+  set(lamina_dnnl_search PATHS "${LAMINA_DNNL_ROOT}" NO_DEFAULT_PATH)
 endif()
 find_package(dnnl 3 QUIET CONFIG ${lamina_dnnl_search})
 if(NOT dnnl_FOUND)
@@ -185,6 +192,7 @@ else()
     REPOSITORY https://github.com/uxlfoundation/oneDNN.git
     RELEASE 3.11.4
     COMMIT d12237cf4d6abd3a7dbaeb53d30f8b65ddc79add
+    LINKED
     OPTIONS
       DNNL_LIBRARY_TYPE=STATIC
       DNNL_CPU_RUNTIME=OMP
@@ -256,6 +264,8 @@ function(lamina_find_cudnn)
   set(roots ${CUDNN_ROOT} $ENV{CUDNN_ROOT} $ENV{CUDNN_PATH} ${LAMINA_CUDA_HOME} /usr/local/cuda /usr
             ${wheels})
   list(REMOVE_DUPLICATES roots)
+  list(TRANSFORM roots PREPEND "cuDNN below " OUTPUT_VARIABLE places)
+  set(LAMINA_CUDA_PLACES ${LAMINA_CUDA_PLACES} ${places} PARENT_SCOPE)
   foreach(root IN LISTS roots)
     file(GLOB header "${root}/include/cudnn_version.h"
          "${root}/include/${CMAKE_LIBRARY_ARCHITECTURE}/cudnn_version*.h")
@@ -271,8 +281,6 @@ function(lamina_find_cudnn)
     endif()
   endforeach()
   set(LAMINA_CUDNN "" PARENT_SCOPE)
-  list(TRANSFORM roots PREPEND "cuDNN below " OUTPUT_VARIABLE places)
-  set(LAMINA_CUDA_PLACES ${LAMINA_CUDA_PLACES} "CUDNN_ROOT: ${CUDNN_ROOT}" ${places} PARENT_SCOPE)
 endfunction()
 
 string(TOUPPER "${LAMINA_CUDA}" lamina_cuda_wish)
@@ -320,8 +328,8 @@ function(lamina_summary)
   get_property(not_installable GLOBAL PROPERTY LAMINA_NOT_INSTALLABLE)
   set(install "on (${CMAKE_INSTALL_PREFIX})")
   if(not_installable)
-    list(JOIN not_installable ", " reasons)
-    set(install "off: ${reasons}; install those packages for find_package(lamina)")
+    list(JOIN not_installable ", " names)
+    set(install "off: ${names} fetched; install them as packages for find_package(lamina)")
   endif()
   get_property(found GLOBAL PROPERTY LAMINA_FOUND)
   list(JOIN found "\n               " libraries)
