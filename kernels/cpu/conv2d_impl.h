@@ -1,0 +1,21 @@
+// The implementations behind cpu::make_conv2d, for it and for tests.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "kernels/conv2d.h"
+
+namespace lamina::cpu {
+
+enum class Conv2dImpl { automatic, direct, dnnl };
+
+// Our own kernels for few channels (conv2d_direct.cpp).
+bool direct_conv2d_can_run(const Conv2dDesc& desc);
+std::unique_ptr<Conv2d> make_direct_conv2d(Context& ctx, const Conv2dDesc& desc);
+
+// oneDNN, any shape (conv2d_dnnl.cpp).
+std::unique_ptr<Conv2d> make_dnnl_conv2d(Context& ctx, const Conv2dDesc& desc);
+
+// make_conv2d with the choice made by the caller.
+std::unique_ptr<Conv2d> make_conv2d_by(Context& ctx, const Conv2dDesc& desc, Conv2dImpl impl);
+
+}  // namespace lamina::cpu

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kernels/cpu/device.h"
+
+#include <fstream>
+
+#include "kernels/context.h"
+
+namespace lamina::cpu {
+namespace {
+
+// "Intel(R) Xeon(R) Processor", or "CPU" where the system does not tell.
+std::string processor_name() {
+  std::ifstream info("/proc/cpuinfo");
+  for (std::string line; std::getline(info, line);) {
+    const auto colon = line.find(": ");
+    if (line.starts_with("model name") && colon != std::string::npos) return line.substr(colon + 2);
+  }
+  return "CPU";
+}
+
+}  // namespace
+
+CpuDevice::CpuDevice(int threads) : threads_(threads) {
+  dnnl_checked("opening the CPU", [&] {
+    engine_ = dnnl::engine(dnnl::engine::kind::cpu, 0);
+    stream_ = dnnl::stream(engine_);
+  });
+}
+
+std::string CpuDevice::describe() const {
+  const dnnl_version_t* version = dnnl_version();
+  return fmt::format("{}, {} thread{}, oneDNN {}.{}.{}",
+                     processor_name(),
+                     threads_,
+                     threads_ == 1 ? "" : "s",
+                     version->major,
+                     version->minor,
+                     version->patch);
+}
+
+void* CpuDevice::scratch_bytes(std::size_t bytes) {
+  if (bytes > scratch_.size()) scratch_ = Buffer(*this, bytes);
+  return scratch_.data();
+}
+
+std::unique_ptr<Device> make_device(int threads) { return std::make_unique<CpuDevice>(threads); }
+
+}  // namespace lamina::cpu

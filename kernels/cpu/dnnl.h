@@ -1,0 +1,62 @@
+// oneDNN 2.6 and 3.x behind one spelling, and its errors as ours.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string_view>
+#include <type_traits>
+
+#include <dnnl_debug.h>
+#include <dnnl.hpp>
+
+#include "engine/core/error.h"
+
+namespace lamina::cpu {
+
+// Runs body(); what oneDNN throws comes out as a lamina::Error that names `what`.
+template <class Body>
+auto dnnl_checked(std::string_view what, Body&& body) {
+  try {
+    return body();
+  } catch (const dnnl::error& error) {
+    throw Error(ErrorKind::failure,
+                fmt::format("{}: oneDNN could not do it ({}).", what, error.message),
+                {"", __FILE__, __LINE__, "oneDNN", error.status, dnnl_status2str(error.status)});
+  }
+}
+
+// Version 3 builds a primitive descriptor from the fields at once; version 2 wants an operation
+// descriptor of the same fields in the same order first.
+template <class Primitive, class... Fields>
+typename Primitive::primitive_desc forward_pd(const dnnl::engine& engine,
+                                              const dnnl::primitive_attr& attr,
+                                              const Fields&... fields) {
+#if DNNL_VERSION_MAJOR >= 3
+  return typename Primitive::primitive_desc(engine, fields..., attr);
+#else
+  return typename Primitive::primitive_desc(typename Primitive::desc(fields...), attr, engine);
+#endif
+}
+
+// `hint` is the primitive descriptor of the forward pass.
+template <class Primitive, class Hint, class... Fields>
+typename Primitive::primitive_desc backward_pd(const dnnl::engine& engine,
+                                               const dnnl::primitive_attr& attr,
+                                               const Hint& hint,
+                                               const Fields&... fields) {
+#if DNNL_VERSION_MAJOR >= 3
+  return typename Primitive::primitive_desc(engine, fields..., hint, attr);
+#else
+  return
+      typename Primitive::primitive_desc(typename Primitive::desc(fields...), attr, engine, hint);
+#endif
+}
+
+inline void append_eltwise(dnnl::post_ops& ops, dnnl::algorithm kind, float alpha, float beta) {
+#if DNNL_VERSION_MAJOR >= 3
+  ops.append_eltwise(kind, alpha, beta);
+#else
+  ops.append_eltwise(1.0f, kind, alpha, beta);
+#endif
+}
+
+}  // namespace lamina::cpu

@@ -1,0 +1,40 @@
+// Pooling with a 2x2 window, stride 2 and no padding, in NHWC.
+//
+// A pixel's channels are read and written as whole vectors of 8 or 16 lanes, also when there are
+// fewer channels: what is written past a pixel is overwritten by the next one, and the last pixels
+// of a range, where that would leave it, are done one channel at a time.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+
+#include "engine/core/context.h"
+#include "kernels/pool.h"
+
+namespace lamina::cpu {
+
+// Whether these functions compute the pooling: every window lies inside the input.
+inline bool is_pool_2x2(const PoolOpts& o, const Shape& x, const Shape& y) {
+  return o.r == 2 && o.s == 2 && o.stride_h == 2 && o.stride_w == 2 && o.pad_h == 0 &&
+         o.pad_w == 0 && 2 * y.h <= x.h && 2 * y.w <= x.w;
+}
+
+// idx may be null.
+void max_pool_2x2_forward(const Context& ctx,
+                          const Shape& in,
+                          const Shape& out,
+                          const float* x,
+                          float* y,
+                          std::uint8_t* idx);
+void max_pool_2x2_backward(const Context& ctx,
+                           const Shape& in,
+                           const Shape& out,
+                           const float* dy,
+                           const std::uint8_t* idx,
+                           float* dx);
+void avg_pool_2x2_forward(
+    const Context& ctx, const Shape& in, const Shape& out, const float* x, float* y);
+void avg_pool_2x2_backward(
+    const Context& ctx, const Shape& in, const Shape& out, const float* dy, float* dx);
+
+}  // namespace lamina::cpu

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kernels/prepare.h"
+
+#include <omp.h>
+
+#include "engine/core/parallel.h"
+#include "kernels/checks.h"
+#include "kernels/cpu/bilinear.h"
+#include "kernels/cpu/device.h"
+
+namespace lamina::cpu {
+namespace {
+
+constexpr std::int64_t kLevels = 256;
+
+// A pixel has only 256 values, so normalising is a look-up: table[c][value].
+void fill_levels(const PrepareOpts& opts, std::int64_t channels, float* table) {
+  for (std::int64_t c = 0; c < channels; ++c)
+    for (std::int64_t level = 0; level < kLevels; ++level)
+      table[c * kLevels + level] =
+          static_cast<float>((static_cast<double>(level) / 255.0 - opts.mean[c]) / opts.stddev[c]);
+}
+
+void normalise(const std::uint8_t* pixels,
+               std::int64_t count,
+               std::int64_t channels,
+               const float* table,
+               float* out) {
+  if (channels == 1) {
+    for (std::int64_t i = 0; i < count; ++i) out[i] = table[pixels[i]];
+    return;
+  }
+  for (std::int64_t i = 0; i < count; i += channels)
+    for (std::int64_t c = 0; c < channels; ++c) out[i + c] = table[c * kLevels + pixels[i + c]];
+}
+
+}  // namespace
+
+void prepare(Context& ctx,
+             const PrepareOpts& opts,
+             const StepState* state,
+             const Tensor& images,
+             const Tensor& labels,
+             const Tensor& order,
+             const Tensor& x,
+             const Tensor& y) {
+  checks::prepare(ctx, opts, state, images, labels, order, x, y);
+  LAMINA_CHECK(state->cursor >= 0 && state->cursor + x.shape.n <= order.numel(),
+               "prepare: {} samples from position {} run past the order's {}.",
+               x.shape.n,
+               state->cursor,
+               order.numel());
+  const Shape &in = images.shape, &out = x.shape;
+  const std::int64_t in_row = in.w * in.c, out_row = out.w * out.c;
+  const bool resize = in.h != out.h || in.w != out.w;
+  // Scratch: the levels, the column tables, and for each thread two normalised rows and their
+  // blend.
+  const std::int64_t row_floats = std::max(in_row, 2 * kLanes);
+  const std::size_t tables_size = Columns::table_floats(out.w, out.c);
+  float* const levels = device_of(ctx).scratch<float>(
+      static_cast<std::size_t>(in.c * kLevels + 3 * ctx.threads() * row_floats) + tables_size);
+  float* const tables = levels + in.c * kLevels;
+  float* const rows = tables + tables_size;
+  fill_levels(opts, in.c, levels);
+
+  const std::int32_t* const samples = order.as<std::int32_t>() + state->cursor;
+  const std::uint8_t* const pixels = images.as<std::uint8_t>();
+  float* const xs = x.as<float>();
+  for (std::int64_t n = 0; n < out.n; ++n)
+    y.as<std::int32_t>()[n] = labels.as<std::int32_t>()[samples[n]];
+  if (!resize) {
+    const std::int64_t grain = std::max<std::int64_t>(1, 4096 / out.per_sample());
+    parallel_for(ctx, out.n, grain, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t n = begin; n < end; ++n)
+        normalise(pixels + samples[n] * in.per_sample(),
+                  in.per_sample(),
+                  in.c,
+                  levels,
+                  xs + n * out.per_sample());
+    });
+    return;
+  }
+
+  const Columns columns(in.w, out.w, in.c, tables);
+  const std::int64_t grain = std::max<std::int64_t>(1, 4096 / out_row);
+  parallel_for(ctx, out.n * out.h, grain, [&](std::int64_t begin, std::int64_t end) {
+    float* const upper = rows + 3 * omp_get_thread_num() * row_floats;
+    float* const lower = upper + row_floats;
+    float* const blended = lower + row_floats;
+    for (std::int64_t i = begin; i < end; ++i) {
+      const Tap tap = tap_of(i % out.h, in.h, out.h);
+      const std::uint8_t* const image = pixels + samples[i / out.h] * in.per_sample();
+      normalise(image + tap.lower * in_row, in_row, in.c, levels, lower);
+      normalise(image + tap.upper * in_row, in_row, in.c, levels, upper);
+      map_range(
+          0,
+          in_row,
+          [&tap](const Vec& a, const Vec& b) {
+            return a * tap.lower_weight + b * tap.upper_weight;
+          },
+          blended,
+          static_cast<const float*>(lower),
+          static_cast<const float*>(upper));
+      columns.forward(blended, xs + i * out_row);
+    }
+  });
+}
+
+}  // namespace lamina::cpu
