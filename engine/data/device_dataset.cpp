@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/data/device_dataset.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include "engine/data/registry.h"
+
+namespace lamina {
+
+DeviceDataset::DeviceDataset(Context& ctx, const Dataset& dataset)
+    : shape_{dataset.count, dataset.h, dataset.w, dataset.c},
+      images_(ctx.allocate(dataset.images.size())),
+      labels_(ctx.allocate(dataset.labels.size() * sizeof(std::int32_t))) {
+  ctx.copy_in(images_.data(), dataset.images.data(), images_.size());
+  ctx.copy_in(labels_.data(), dataset.labels.data(), labels_.size());
+}
+
+PrepareOpts parse_normalize(const std::string& text, const Dataset& dataset) {
+  PrepareOpts opts;
+  if (text == "none") return opts;
+  if (text == "standard") {
+    LAMINA_CHECK(
+        find_dataset(dataset.name).has_value(),
+        "normalize standard: data set '{}' has no published mean and deviation; give MEAN,STD.",
+        dataset.name);
+    std::copy_n(
+        dataset.mean.begin(), std::min(dataset.mean.size(), opts.mean.size()), opts.mean.begin());
+    std::copy_n(dataset.stddev.begin(),
+                std::min(dataset.stddev.size(), opts.stddev.size()),
+                opts.stddev.begin());
+    return opts;
+  }
+  float mean = 0, stddev = 0;
+  const char* end = text.data() + text.size();
+  const auto first = std::from_chars(text.data(), end, mean);
+  const bool comma = first.ec == std::errc() && first.ptr != end && *first.ptr == ',';
+  const auto second = comma ? std::from_chars(first.ptr + 1, end, stddev) : first;
+  LAMINA_CHECK(comma && second.ec == std::errc() && second.ptr == end && stddev > 0,
+               "normalize takes none, standard or MEAN,STD with STD above zero, not '{}'.",
+               text);
+  opts.mean.fill(mean);
+  opts.stddev.fill(stddev);
+  return opts;
+}
+
+}  // namespace lamina

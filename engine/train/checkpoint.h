@@ -1,0 +1,42 @@
+// A training run on disk: <run>/state.safetensors holds everything that resuming needs, written
+// atomically, so that a killed run finds either the old or the new state.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <filesystem>
+#include <utility>
+#include <vector>
+
+#include "engine/train/evaluate.h"
+#include "engine/train/optimizer.h"
+
+namespace lamina {
+
+// Where a run stands. Orders and masks are functions of (seed, epoch, step), so this is all.
+struct TrainProgress {
+  std::int64_t epoch = 0;   // epochs completed
+  std::int64_t cursor = 0;  // samples done in the current epoch
+  std::int64_t step = 0;    // optimizer steps done
+  bool finished = false;    // the last epoch is done, or training stopped early
+  bool stopped_early = false;
+  double best_val_loss = 0;  // of early stopping; infinity before the first epoch
+  std::int64_t stale_epochs = 0;
+  MetricSums::Host epoch_sums;  // of the current epoch so far
+  double epoch_seconds = 0;
+  std::vector<std::pair<std::int64_t, double>> step_losses;
+};
+
+struct RunPaths {
+  explicit RunPaths(std::filesystem::path folder);
+  std::filesystem::path folder, config, state, weights, report, result;
+};
+
+void save_checkpoint(const std::filesystem::path& path,
+                     const Model& model,
+                     const Optimizer& optimizer,
+                     const TrainProgress& progress);
+TrainProgress load_checkpoint(const std::filesystem::path& path,
+                              Model& model,
+                              Optimizer& optimizer);
+
+}  // namespace lamina

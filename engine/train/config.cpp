@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/train/config.h"
+
+#include <algorithm>
+#include <charconv>
+#include <nlohmann/json.hpp>
+
+#include "engine/core/error.h"
+#include "engine/core/suggest.h"
+
+namespace lamina {
+
+namespace {
+
+using C = TrainConfig;
+
+const ConfigField kFields[] = {
+    {"net", "", "network id, see `lamina nets`", &C::net},
+    {"data", "", "data set name or folder, see `lamina data`", &C::data},
+    {"recipe", "", "preset to start from, see `lamina recipes`", &C::recipe},
+    {"data_dir", "", "folder that holds the data sets", &C::data_dir},
+    {"normalize",
+     "",
+     "none, standard (the data set's mean and deviation) or MEAN,STD",
+     &C::normalize},
+    {"val_split", "", "share of the training images held out for validation", &C::val_split},
+    {"limit", "", "use only the first N images of each part (0: all)", &C::limit},
+    {"epochs", "", "passes over the training images", &C::epochs},
+    {"batch_size", "batch", "images a step", &C::batch_size},
+    {"optimizer", "opt", "adam, adamw or sgd", &C::optimizer},
+    {"lr", "", "learning rate", &C::lr},
+    {"weight_decay", "wd", "weight decay (L2; decoupled with adamw)", &C::weight_decay},
+    {"momentum", "", "momentum of sgd", &C::momentum},
+    {"nesterov", "", "Nesterov momentum (true or false)", &C::nesterov},
+    {"early_stop",
+     "",
+     "stop after N epochs without a lower validation loss (0: never)",
+     &C::early_stop},
+    {"seed", "", "seed of every random draw", &C::seed},
+    {"device", "", "auto, cuda, cpu or ref", &C::device},
+    {"threads", "", "CPU threads (0: as many as there are)", &C::threads},
+    {"precision", "", "fp32", &C::precision},
+    {"fuse", "", "fuse activations into the layers before them (true or false)", &C::fuse},
+    {"save_every", "", "steps between checkpoints (0: one an epoch)", &C::save_every},
+    {"log_every", "", "steps between the losses drawn in the report", &C::log_every},
+};
+
+std::string normalised(std::string key) {
+  std::replace(key.begin(), key.end(), '-', '_');
+  return key;
+}
+
+template <class T>
+T parse_number(const std::string& key, const std::string& value) {
+  T number{};
+  const char* end = value.data() + value.size();
+  const auto result = std::from_chars(value.data(), end, number);
+  LAMINA_CHECK(result.ec == std::errc() && result.ptr == end && !value.empty(),
+               "{} takes {}, not '{}'.",
+               key,
+               std::is_floating_point_v<T> ? "a number" : "a whole number",
+               value);
+  return number;
+}
+
+bool parse_bool(const std::string& key, const std::string& value) {
+  if (value == "true" || value == "1" || value == "yes") return true;
+  if (value == "false" || value == "0" || value == "no") return false;
+  fail_request("{} takes true or false, not '{}'.", key, value);
+}
+
+void require(bool condition, const char* key, const std::string& value, const char* what) {
+  LAMINA_CHECK(condition, "{} is {}; it must be {}.", key, value, what);
+}
+
+}  // namespace
+
+std::span<const ConfigField> config_fields() { return kFields; }
+
+void TrainConfig::set(const std::string& key, const std::string& value) {
+  const std::string wanted = normalised(key);
+  for (const ConfigField& field : kFields) {
+    if (wanted != field.key && (field.alias[0] == '\0' || wanted != field.alias)) continue;
+    std::visit(
+        [&](auto member) {
+          using T = std::remove_reference_t<decltype(this->*member)>;
+          if constexpr (std::is_same_v<T, std::string>)
+            this->*member = value;
+          else if constexpr (std::is_same_v<T, bool>)
+            this->*member = parse_bool(field.key, value);
+          else
+            this->*member = parse_number<T>(field.key, value);
+        },
+        field.member);
+    return;
+  }
+  std::vector<std::string> keys;
+  for (const ConfigField& field : kFields) keys.emplace_back(field.key);
+  fail_request(
+      "unknown setting '{}'; `lamina train --help` lists them.{}", key, suggest(wanted, keys));
+}
+
+void TrainConfig::check() const {
+  LAMINA_CHECK(!net.empty(), "no network was named; give --net (see `lamina nets`) or --recipe.");
+  LAMINA_CHECK(!data.empty(),
+               "no data set was named; give --data (see `lamina data`) or --recipe.");
+  require(batch_size > 0, "batch_size", std::to_string(batch_size), "positive");
+  require(epochs > 0, "epochs", std::to_string(epochs), "positive");
+  require(lr > 0 && lr < 1e6, "lr", fmt::format("{}", lr), "positive");
+  require(weight_decay >= 0, "weight_decay", fmt::format("{}", weight_decay), "zero or more");
+  require(momentum >= 0 && momentum < 1, "momentum", fmt::format("{}", momentum), "in [0, 1)");
+  require(val_split >= 0 && val_split < 1, "val_split", fmt::format("{}", val_split), "in [0, 1)");
+  require(early_stop >= 0, "early_stop", std::to_string(early_stop), "zero or more");
+  require(save_every >= 0, "save_every", std::to_string(save_every), "zero or more");
+  require(log_every > 0, "log_every", std::to_string(log_every), "positive");
+  require(limit >= 0, "limit", std::to_string(limit), "zero or more");
+  require(seed >= 0, "seed", std::to_string(seed), "zero or more");
+  require(optimizer == "adam" || optimizer == "adamw" || optimizer == "sgd",
+          "optimizer",
+          optimizer,
+          "adam, adamw or sgd");
+  LAMINA_CHECK(!nesterov || (optimizer == "sgd" && momentum > 0),
+               "nesterov needs --optimizer sgd and a --momentum above zero.");
+  LAMINA_CHECK(early_stop == 0 || val_split > 0,
+               "early_stop watches the validation loss; give --val-split, for example 0.2.");
+  require(precision == "fp32",
+          "precision",
+          precision,
+          "fp32, the one precision that the ref and cpu backends train in");
+}
+
+std::string TrainConfig::to_json() const {
+  nlohmann::ordered_json json;
+  for (const ConfigField& field : kFields) {
+    std::visit([&](auto member) { json[field.key] = this->*member; }, field.member);
+  }
+  return json.dump(2) + "\n";
+}
+
+TrainConfig TrainConfig::from_json(const std::string& text, const std::string& origin) {
+  TrainConfig config;
+  const auto json = nlohmann::json::parse(text, nullptr, false);
+  if (!json.is_object())
+    fail("{}: is not a JSON object; restore the file or start the run anew.", origin);
+  for (const auto& [key, value] : json.items()) {
+    try {
+      config.set(key, value.is_string() ? value.get<std::string>() : value.dump());
+    } catch (const Error& error) {
+      throw error.with_context(origin + ": ");
+    }
+  }
+  return config;
+}
+
+std::vector<std::pair<std::string, std::string>> config_rows(const TrainConfig& config) {
+  std::vector<std::pair<std::string, std::string>> rows;
+  for (const ConfigField& field : kFields) {
+    std::visit(
+        [&](auto member) { rows.emplace_back(field.key, fmt::format("{}", config.*member)); },
+        field.member);
+  }
+  return rows;
+}
+
+}  // namespace lamina

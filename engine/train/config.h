@@ -1,0 +1,62 @@
+// Everything a training run depends on, resolved: saved as <run>/config.json, read back by
+// --resume.
+//
+// One table of fields serves the command line flags, recipes (key=value) and the JSON file.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace lamina {
+
+struct TrainConfig {
+  std::string net, data, recipe;
+  std::string data_dir;            // empty: the usual places
+  std::string normalize = "none";  // none | standard (the data set's constants) | MEAN,STD
+  double val_split = 0.0;          // share of the training images held out for validation
+  std::int64_t limit = 0;          // first images of each part only; 0: all
+  std::int64_t epochs = 5;
+  std::int64_t batch_size = 64;
+  std::string optimizer = "adam";  // adam | adamw | sgd
+  double lr = 1e-3;
+  double weight_decay = 0.0;
+  double momentum = 0.0;        // sgd
+  bool nesterov = false;        // sgd
+  std::int64_t early_stop = 0;  // patience in epochs; 0: never
+  std::int64_t seed = 1;
+  std::string device = "auto";  // auto | cuda | cpu | ref
+  std::int64_t threads = 0;     // cpu; 0: the machine's
+  std::string precision = "fp32";
+  bool fuse = true;
+  std::int64_t save_every = 0;  // steps between checkpoints; 0: at the end of each epoch
+  std::int64_t log_every = 50;  // steps between the losses kept for the report
+
+  // Sets the field named `key` ("lr", "batch_size" or "batch-size") from text; an error names the
+  // key, what it takes, and for an unknown key the nearest one.
+  void set(const std::string& key, const std::string& value);
+  void check() const;  // throws on values that cannot work, such as a batch of 0
+
+  std::string to_json() const;
+  static TrainConfig from_json(const std::string& text, const std::string& origin);
+};
+
+struct ConfigField {
+  const char* key;    // snake_case; the flag is --key with dashes
+  const char* alias;  // a shorter flag, or ""
+  const char* help;
+  std::variant<std::string TrainConfig::*,
+               std::int64_t TrainConfig::*,
+               double TrainConfig::*,
+               bool TrainConfig::*>
+      member;
+};
+std::span<const ConfigField> config_fields();
+
+// name=value rows for the report.
+std::vector<std::pair<std::string, std::string>> config_rows(const TrainConfig& config);
+
+}  // namespace lamina

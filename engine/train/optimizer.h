@@ -1,0 +1,31 @@
+// The optimizer of a run: its options and its state slabs on the device.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+
+#include "engine/graph/model.h"
+#include "engine/train/config.h"
+#include "kernels/optimizer.h"
+
+namespace lamina {
+
+class Optimizer {
+ public:
+  Optimizer(Model& model, const TrainConfig& config);
+
+  void step(const StepState* state);  // one launch over the whole parameter slab
+
+  std::size_t state_bytes() const { return m_.size() + v_.size(); }
+  void save(TensorFile& file) const;  // "optimizer.m.<parameter>", "optimizer.v.<parameter>"
+  void load(const TensorFile& file, const std::string& origin);
+
+ private:
+  Model* model_;
+  bool adam_;
+  AdamOpts adam_opts_;
+  SgdOpts sgd_opts_;
+  Buffer m_, v_;
+};
+
+}  // namespace lamina

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/train/run_results.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <ctime>
+#include <nlohmann/json.hpp>
+
+namespace lamina {
+
+namespace {
+
+// The prediction of one sample and its softmax probability. Log-probabilities have themselves as
+// logits, so nets that end in log-softmax need no other path.
+std::pair<int, double> predict(std::span<const float> outputs) {
+  const auto top = std::max_element(outputs.begin(), outputs.end());
+  double sum = 0;
+  for (float value : outputs) sum += std::exp(static_cast<double>(value) - *top);
+  return {static_cast<int>(top - outputs.begin()), 1.0 / sum};
+}
+
+}  // namespace
+
+EvalResult evaluate_with_mistakes(Evaluator& evaluator,
+                                  const Dataset& dataset,
+                                  std::size_t keep,
+                                  std::vector<Mistake>& mistakes) {
+  mistakes.clear();
+  EvalResult result =
+      evaluator.run([&](std::int64_t first, std::span<const float> outputs, std::int64_t classes) {
+        const auto width = static_cast<std::size_t>(classes);
+        for (std::size_t i = 0; i < outputs.size() / width; ++i) {
+          const std::int64_t index = evaluator.samples()[static_cast<std::size_t>(first) + i];
+          const int label = dataset.labels[static_cast<std::size_t>(index)];
+          const auto [predicted, confidence] = predict(outputs.subspan(i * width, width));
+          if (predicted != label)
+            mistakes.push_back({index, label, predicted, confidence, 0, 0, 0, {}});
+        }
+      });
+  std::stable_sort(mistakes.begin(), mistakes.end(), [](const Mistake& a, const Mistake& b) {
+    return a.confidence > b.confidence;
+  });
+  mistakes.resize(std::min(mistakes.size(), keep));
+  const std::int64_t pixels = dataset.h * dataset.w * dataset.c;
+  for (Mistake& mistake : mistakes) {
+    mistake.h = dataset.h;
+    mistake.w = dataset.w;
+    mistake.c = dataset.c;
+    const auto begin = dataset.images.begin() + mistake.index * pixels;
+    mistake.pixels.assign(begin, begin + pixels);
+  }
+  return result;
+}
+
+std::string result_json(const RunReport& report) {
+  nlohmann::ordered_json json;
+  json["net"] = report.net;
+  json["data"] = report.data;
+  json["test_accuracy"] = report.test_acc;
+  json["test_loss"] = report.test_loss;
+  json["test_images"] = report.test_count;
+  json["epochs"] = report.epochs.size();
+  json["steps"] = report.epochs.empty() ? 0 : report.epochs.back().step;
+  return json.dump(2) + "\n";
+}
+
+std::vector<std::pair<std::string, std::string>> environment_rows(const Context& ctx) {
+  return {{"lamina", LAMINA_VERSION},
+          {"device", ctx.device().describe()},
+          {"backend", std::string(name_of(ctx.backend()))},
+          {"compiler", LAMINA_COMPILER}};
+}
+
+std::string utc_now() {
+  const std::time_t time = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
+  std::tm parts{};
+  gmtime_r(&time, &parts);
+  return fmt::format("{:04}-{:02}-{:02} {:02}:{:02} UTC",
+                     parts.tm_year + 1900,
+                     parts.tm_mon + 1,
+                     parts.tm_mday,
+                     parts.tm_hour,
+                     parts.tm_min);
+}
+
+}  // namespace lamina

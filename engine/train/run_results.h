@@ -1,0 +1,30 @@
+// What a finished run is judged by: the test set's metrics, the worst mistakes, result.json, the
+// report.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "engine/train/evaluate.h"
+#include "engine/train/report.h"
+
+namespace lamina {
+
+// Evaluates and keeps the `keep` wrong predictions the net was surest of, the surest first.
+// `dataset` is what the evaluator's sample numbers refer to.
+EvalResult evaluate_with_mistakes(Evaluator& evaluator,
+                                  const Dataset& dataset,
+                                  std::size_t keep,
+                                  std::vector<Mistake>& mistakes);
+
+// {"net": ..., "test_accuracy": ..., ...}; equal runs give equal text.
+std::string result_json(const RunReport& report);
+
+// Versions and machine, for the report.
+std::vector<std::pair<std::string, std::string>> environment_rows(const Context& ctx);
+
+std::string utc_now();  // "2026-01-31 12:00 UTC"
+
+}  // namespace lamina

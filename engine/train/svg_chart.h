@@ -1,0 +1,45 @@
+// Line charts as inline SVG. Colours and type come from the style sheet of the page
+// (report_style.h); lines are told apart by dash, marker and a label at their end.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace lamina {
+
+struct ChartPoint {
+  double x = 0, y = 0;
+};
+
+struct ChartLine {
+  std::string name;
+  std::vector<ChartPoint> points =
+      {};  // by rising x; points that are not finite interrupt the line
+};
+
+// From the lowest to the highest value around x.
+struct ChartBand {
+  double x = 0, low = 0, high = 0;
+};
+
+struct LineChart {
+  std::string description;  // for those who cannot see it
+  std::string x_name;
+  std::vector<ChartLine> lines = {};  // at most two: solid with dots, dashed with squares
+  std::vector<ChartBand> band = {};   // behind the lines
+  std::optional<ChartPoint> mark = {};
+  std::string mark_name = {};
+  bool percent = false;    // y is a fraction, shown in percent
+  bool from_zero = false;  // the y axis starts at 0
+  bool log_y = false;      // logarithmic; values up to 0 are left out
+  bool markers = true;     // off where points lie too close
+};
+
+std::string line_chart_svg(const LineChart& chart);
+
+// Evenly spaced round numbers (1, 2 or 5 times a power of ten) inside [low, high], about `count`.
+std::vector<double> round_ticks(double low, double high, int count);
+
+}  // namespace lamina

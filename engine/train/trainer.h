@@ -1,0 +1,71 @@
+// The training run: epochs over a resident data set, validation, early stopping, checkpoints, logs.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "engine/train/checkpoint.h"
+#include "engine/train/early_stopping.h"
+#include "engine/train/report.h"
+#include "engine/train/run_log.h"
+
+namespace lamina {
+
+struct BatchEvent {
+  std::int64_t epoch, epochs;  // counting from 1
+  std::int64_t samples, of;    // in this epoch
+  double loss, accuracy;       // running, over this epoch
+  double images_per_second;
+};
+
+// What the caller is told, and asked. All may be empty.
+struct TrainHooks {
+  std::function<void(const BatchEvent&)> on_batch;  // a few times a second
+  std::function<void(const EpochRow&)> on_epoch;
+  std::function<void(const std::string&)> on_message;
+  std::function<bool()> stop_requested;  // asked after every step
+};
+
+struct TrainOutcome {
+  bool interrupted = false;  // stop_requested; the state was saved
+  bool stopped_early = false;
+  EvalResult test;
+  std::vector<EpochRow> epochs;
+};
+
+class Trainer {
+ public:
+  // folder: of the run, existing and writable. The data sets are on the host; images are uploaded.
+  Trainer(Context& ctx,
+          const TrainConfig& config,
+          Graph graph,
+          const Dataset& train,
+          const Dataset& test,
+          std::filesystem::path folder);
+  ~Trainer();
+
+  // resume: continue from <folder>/state.safetensors when it is there.
+  TrainOutcome run(const TrainHooks& hooks, bool resume);
+
+  std::vector<std::pair<std::string, std::string>> memory_rows() const;
+
+ private:
+  struct Machine;  // the model and its programs
+  void train_epoch(const TrainHooks& hooks, TrainProgress& progress, bool& interrupted);
+  EpochRow finish_epoch(TrainProgress& progress);
+  void write_results(TrainOutcome& outcome, const TrainProgress& progress);
+  void save(const TrainProgress& progress) const;
+
+  Context* ctx_;
+  TrainConfig config_;
+  const Dataset* test_set_;
+  RunPaths paths_;
+  std::unique_ptr<Machine> machine_;
+  EarlyStopping stopping_;
+  std::unique_ptr<RunLog> log_;
+  std::string started_;
+};
+
+}  // namespace lamina

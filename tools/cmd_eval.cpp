@@ -1,0 +1,130 @@
+// lamina eval: accuracy, loss, per-class table and confusion matrix of saved weights.
+// SPDX-License-Identifier: Apache-2.0
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include "engine/train/evaluate.h"
+#include "nets/registry.h"
+#include "tools/commands.h"
+#include "tools/common.h"
+
+namespace lamina::cli {
+
+namespace {
+
+struct EvalFlags {
+  std::string net, weights, data, data_dir, normalize = "none", part = "test", device = "auto";
+  std::int64_t batch = 256, threads = 0, limit = 0;
+  bool json = false;
+};
+
+struct ClassScore {
+  std::int64_t support = 0, predicted = 0, correct = 0;
+  double precision() const {
+    return predicted > 0 ? static_cast<double>(correct) / static_cast<double>(predicted) : 0;
+  }
+  double recall() const {
+    return support > 0 ? static_cast<double>(correct) / static_cast<double>(support) : 0;
+  }
+};
+
+std::vector<ClassScore> score_classes(const std::vector<std::int64_t>& confusion,
+                                      std::size_t classes) {
+  std::vector<ClassScore> scores(classes);
+  for (std::size_t label = 0; label < classes; ++label) {
+    for (std::size_t guess = 0; guess < classes; ++guess) {
+      const std::int64_t count = confusion[label * classes + guess];
+      scores[label].support += count;
+      scores[guess].predicted += count;
+      if (label == guess) scores[label].correct = count;
+    }
+  }
+  return scores;
+}
+
+void print_text(const EvalResult& result, const Dataset& dataset, std::size_t classes) {
+  fmt::print("accuracy {:.2f}%  loss {:.4f}  ({} images)\n\n",
+             100 * result.sums.accuracy(),
+             result.sums.loss(),
+             dataset.count);
+  fmt::print("{:<14}{:>10}{:>10}{:>10}\n", "class", "precision", "recall", "images");
+  const auto scores = score_classes(result.confusion, classes);
+  const auto name = [&](std::size_t i) {
+    return i < dataset.class_names.size() ? dataset.class_names[i] : std::to_string(i);
+  };
+  for (std::size_t i = 0; i < classes; ++i) {
+    fmt::print("{:<14}{:>9.2f}%{:>9.2f}%{:>10}\n",
+               name(i),
+               100 * scores[i].precision(),
+               100 * scores[i].recall(),
+               scores[i].support);
+  }
+  fmt::print("\nconfusion (rows: truth, columns: prediction)\n{:<14}", "");
+  for (std::size_t i = 0; i < classes; ++i) fmt::print("{:>7}", name(i).substr(0, 6));
+  fmt::print("\n");
+  for (std::size_t label = 0; label < classes; ++label) {
+    fmt::print("{:<14}", name(label));
+    for (std::size_t guess = 0; guess < classes; ++guess)
+      fmt::print("{:>7}", result.confusion[label * classes + guess]);
+    fmt::print("\n");
+  }
+}
+
+void evaluate(const EvalFlags& flags) {
+  LAMINA_CHECK(flags.batch > 0, "--batch {} is not positive.", flags.batch);
+  Graph graph = build_net(flags.net);
+  const Dataset dataset =
+      load_dataset(flags.data, part_from_name(flags.part), {flags.data_dir, 1, flags.limit});
+  check_fit(graph, flags.net, dataset);
+  const TensorFile weights = read_safetensors(flags.weights);
+  Context ctx = open_device(flags.device, flags.threads);
+  Model model(ctx, std::move(graph));
+  model.load_state_dict(weights, flags.weights);
+  const DeviceDataset data(ctx, dataset);
+  Evaluator evaluator(model,
+                      data,
+                      parse_normalize(flags.normalize, dataset),
+                      all_samples(dataset.count),
+                      flags.batch,
+                      true);
+  const Buffer arena = ctx.allocate(evaluator.arena_bytes());
+  evaluator.bind(arena.bytes_at(0));
+  const EvalResult result = evaluator.run();
+  const auto classes = static_cast<std::size_t>(model.graph().classes());
+  if (!flags.json) return print_text(result, dataset, classes);
+
+  nlohmann::ordered_json json{{"net", flags.net},
+                              {"data", dataset.name},
+                              {"accuracy", result.sums.accuracy()},
+                              {"loss", result.sums.loss()},
+                              {"images", dataset.count},
+                              {"confusion", nlohmann::json::array()}};
+  for (std::size_t label = 0; label < classes; ++label) {
+    const auto row = result.confusion.begin() + static_cast<std::ptrdiff_t>(label * classes);
+    json["confusion"].push_back(
+        std::vector<std::int64_t>(row, row + static_cast<std::ptrdiff_t>(classes)));
+  }
+  fmt::print("{}\n", json.dump(2));
+}
+
+}  // namespace
+
+void add_eval(CLI::App& app) {
+  CLI::App* command = app.add_subcommand("eval", "evaluate saved weights");
+  auto flags = std::make_shared<EvalFlags>();
+  command->add_option("--net", flags->net, "network id")->required();
+  command->add_option("--weights", flags->weights, "safetensors file")->required();
+  command->add_option("--data", flags->data, "data set name or folder")->required();
+  command->add_option("--data-dir", flags->data_dir, "folder that holds the data sets");
+  command->add_option("--part", flags->part, "train or test");
+  command->add_option(
+      "--normalize", flags->normalize, "none, standard or MEAN,STD; as in training");
+  command->add_option("--batch", flags->batch, "images at a time");
+  command->add_option("--limit", flags->limit, "use only the first N images (0: all)");
+  command->add_option("--device", flags->device, "auto, cuda, cpu or ref");
+  command->add_option("--threads", flags->threads, "CPU threads (0: as many as there are)");
+  command->add_flag("--json", flags->json, "print JSON");
+  command->callback([flags] { evaluate(*flags); });
+}
+
+}  // namespace lamina::cli

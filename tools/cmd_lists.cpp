@@ -1,0 +1,167 @@
+// lamina nets, recipes, devices, summary: what there is.
+// SPDX-License-Identifier: Apache-2.0
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include "engine/graph/program.h"
+#include "engine/graph/summary.h"
+#include "engine/train/recipes.h"
+#include "nets/registry.h"
+#include "tools/commands.h"
+#include "tools/common.h"
+
+namespace lamina::cli {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+void print_json(const Json& json) { fmt::print("{}\n", json.dump(2)); }
+
+void list_nets(bool json) {
+  Json rows = Json::array();
+  if (!json)
+    fmt::print("{:<16}{:<14}{:>12}{:>14}  {}\n", "net", "input", "params", "mult-adds", "");
+  for (const NetInfo& net : nets()) {
+    const Graph graph = net.build({});
+    const Summary summary = summarise(graph, 1);
+    const Shape& in = summary.input;
+    const std::string input = fmt::format("{}x{}x{}", in.c, in.h, in.w);
+    if (json) {
+      rows.push_back({{"id", net.id},
+                      {"input", {in.c, in.h, in.w}},
+                      {"params", summary.params},
+                      {"mult_adds", summary.mult_adds},
+                      {"description", net.description}});
+    } else {
+      fmt::print("{:<16}{:<14}{:>12}{:>14}  {}\n",
+                 net.id,
+                 input,
+                 summary.params,
+                 summary.mult_adds,
+                 net.description);
+    }
+  }
+  if (json) print_json(rows);
+}
+
+void list_recipes(bool json) {
+  Json rows = Json::array();
+  for (const Recipe& recipe : recipes()) {
+    if (json) {
+      Json settings;
+      for (const auto& [key, value] : recipe.settings) settings[key] = value;
+      rows.push_back(
+          {{"name", recipe.name}, {"description", recipe.description}, {"settings", settings}});
+    } else {
+      fmt::print("{:<24}{}\n", recipe.name, recipe.description);
+    }
+  }
+  if (json) print_json(rows);
+}
+
+void list_the_devices(bool json) {
+  Json rows = Json::array();
+  for (const DeviceReport& report : list_devices()) {
+    if (json) {
+      rows.push_back({{"device", name_of(report.backend)},
+                      {"usable", report.usable},
+                      {"description", report.description}});
+    } else {
+      fmt::print("{:<6}{:<5}{}\n",
+                 name_of(report.backend),
+                 report.usable ? "yes" : "no",
+                 report.description);
+    }
+  }
+  if (json) print_json(rows);
+}
+
+// What training with this batch would hold in memory, and what runs each layer.
+void print_plan(const Graph& graph, std::int64_t batch) {
+  Context ctx = make_context({BackendKind::cpu});
+  Model model(ctx, graph);
+  const Program program(model, {.batch = batch});
+  fmt::print("Training plan on cpu ({})\n", ctx.device().describe());
+  for (std::size_t i = 0; i < program.graph().nodes().size(); ++i) {
+    const std::string chosen = program.implementation(i);
+    fmt::print("  {:<20}{:<14}{}\n",
+               program.graph().nodes()[i].name,
+               program.graph().nodes()[i].layer->type(),
+               chosen);
+  }
+  const auto mb = [](std::size_t bytes) { return static_cast<double>(bytes) / 1e6; };
+  std::size_t unshared = 0;
+  for (const Lifetime& item : program.memory()) unshared += align_up(item.bytes);
+  fmt::print("Parameters (MB): {:.2f}, gradients (MB): {:.2f}\n",
+             mb(model.weights().bytes()),
+             mb(model.gradients().bytes()));
+  fmt::print(
+      "Activations and their gradients (MB): {:.2f} (without sharing {:.2f}), workspace (MB): "
+      "{:.2f}\n",
+      mb(program.arena_bytes() - program.workspace_bytes()),
+      mb(unshared),
+      mb(program.workspace_bytes()));
+}
+
+void summary_of(const std::string& net, std::int64_t batch, bool json) {
+  LAMINA_CHECK(batch > 0, "--batch {} is not positive.", batch);
+  const Graph graph = build_net(net);
+  const Summary summary = summarise(graph, batch);
+  if (!json) {
+    fmt::print("{}", summary_table(summary));
+    print_plan(graph, batch);
+    return;
+  }
+  Json layers = Json::array();
+  for (const SummaryRow& row : summary.rows) {
+    layers.push_back({{"name", row.name},
+                      {"type", row.type},
+                      {"output", row.output.to_string()},
+                      {"params", row.params},
+                      {"mult_adds", row.mult_adds},
+                      {"leaf", row.leaf}});
+  }
+  print_json({{"net", net},
+              {"batch", batch},
+              {"params", summary.params},
+              {"mult_adds", summary.mult_adds},
+              {"input_bytes", summary.input_bytes},
+              {"forward_backward_bytes", summary.forward_backward_bytes},
+              {"params_bytes", summary.params_bytes},
+              {"layers", layers}});
+}
+
+void add_list(CLI::App& app, const char* name, const char* help, void (*list)(bool)) {
+  CLI::App* command = app.add_subcommand(name, help);
+  auto json = std::make_shared<bool>(false);
+  command->add_flag("--json", *json, "print JSON");
+  command->callback([json, list] { list(*json); });
+}
+
+}  // namespace
+
+void add_nets(CLI::App& app) { add_list(app, "nets", "list the networks", list_nets); }
+void add_recipes(CLI::App& app) {
+  add_list(app, "recipes", "list the training recipes", list_recipes);
+}
+void add_devices(CLI::App& app) {
+  add_list(app, "devices", "list what can run here, and why not", list_the_devices);
+}
+
+void add_summary(CLI::App& app) {
+  CLI::App* command =
+      app.add_subcommand("summary", "layer table, totals and the training plan of a network");
+  struct Flags {
+    std::string net;
+    std::int64_t batch = 64;
+    bool json = false;
+  };
+  auto flags = std::make_shared<Flags>();
+  command->add_option("net", flags->net, "network id")->required();
+  command->add_option("--batch", flags->batch, "images at a time");
+  command->add_flag("--json", flags->json, "print JSON");
+  command->callback([flags] { summary_of(flags->net, flags->batch, flags->json); });
+}
+
+}  // namespace lamina::cli

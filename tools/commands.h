@@ -1,0 +1,22 @@
+// The subcommands of `lamina`, one file each. Each adds itself to the parser; its callback does the
+// work and throws lamina::Error. main() turns errors into one sentence and the exit code.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+namespace CLI {
+class App;
+}
+
+namespace lamina::cli {
+
+void add_train(CLI::App& app);
+void add_eval(CLI::App& app);
+void add_run(CLI::App& app);
+void add_summary(CLI::App& app);
+void add_nets(CLI::App& app);
+void add_recipes(CLI::App& app);
+void add_devices(CLI::App& app);
+void add_data(CLI::App& app);
+void add_bench(CLI::App& app);
+
+}  // namespace lamina::cli

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tools/common.h"
+
+#include <csignal>
+#include <cstdio>
+#include <vector>
+
+#include "engine/core/suggest.h"
+
+namespace lamina::cli {
+
+namespace {
+
+// Signal handlers can reach nothing but this.
+volatile std::sig_atomic_t signals_seen = 0;
+
+extern "C" void on_signal(int signal) {
+  signals_seen = signals_seen + 1;
+  if (signals_seen > 1) {
+    std::signal(signal, SIG_DFL);
+    std::raise(signal);
+  }
+}
+
+}  // namespace
+
+Context open_device(const std::string& device, std::int64_t threads) {
+  const int count = static_cast<int>(threads);
+  for (BackendKind kind : {BackendKind::cuda, BackendKind::cpu, BackendKind::ref}) {
+    if (device == name_of(kind)) {
+      Context ctx = make_context({kind, count});
+      fmt::print(stderr, "device: {} ({})\n", name_of(kind), ctx.device().describe());
+      return ctx;
+    }
+  }
+  if (device != "auto") {
+    const std::vector<std::string> names{"auto", "cuda", "cpu", "ref"};
+    fail_request(
+        "unknown device '{}'; give auto, cuda, cpu or ref.{}", device, suggest(device, names));
+  }
+  std::string reason;
+  try {
+    return make_context({BackendKind::cuda, count});
+  } catch (const Error& error) {
+    reason = error.what();
+  }
+  Context ctx = make_context({BackendKind::cpu, count});
+  fmt::print(stderr,
+             "device: cpu ({}), because CUDA cannot run here: {}\n",
+             ctx.device().describe(),
+             reason);
+  return ctx;
+}
+
+DType parse_precision(const std::string& precision, const Context& ctx) {
+  if (precision == "fp32") return DType::f32;
+  if (precision == "fp64") {
+    LAMINA_CHECK(ctx.backend() == BackendKind::ref,
+                 "precision fp64 is for checking; add --device ref.");
+    return DType::f64;
+  }
+  fail_request("precision '{}' is not available on {}; give fp32, or fp64 with --device ref.",
+               precision,
+               name_of(ctx.backend()));
+}
+
+void catch_interrupts() {
+  std::signal(SIGINT, on_signal);
+  std::signal(SIGTERM, on_signal);
+}
+
+bool interrupted() { return signals_seen > 0; }
+
+}  // namespace lamina::cli

@@ -1,0 +1,23 @@
+// What several subcommands share: choosing the device, and Ctrl-C.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "kernels/context.h"
+
+namespace lamina::cli {
+
+// device: auto, cuda, cpu or ref. auto takes CUDA where it can run and else the CPU; the choice and
+// its reason go to stderr. A device that was named is used or refused, never replaced.
+Context open_device(const std::string& device, std::int64_t threads);
+
+// fp32 or fp64 (ref only).
+DType parse_precision(const std::string& precision, const Context& ctx);
+
+// From here on the first Ctrl-C (or SIGTERM) is remembered, the second ends the process.
+void catch_interrupts();
+bool interrupted();
+
+}  // namespace lamina::cli

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tools/progress.h"
+
+#include <unistd.h>
+
+#include <cstdio>
+
+namespace lamina::cli {
+
+namespace {
+
+constexpr int kBarWidth = 24;
+
+std::string duration(double seconds) {
+  const auto total = static_cast<long>(seconds + 0.5);
+  return total >= 60 ? fmt::format("{}:{:02}", total / 60, total % 60) : fmt::format("{} s", total);
+}
+
+}  // namespace
+
+Progress::Progress() : terminal_(isatty(STDERR_FILENO) == 1) {}
+
+void Progress::clear_bar() {
+  if (bar_shown_) fmt::print(stderr, "\r\033[K");
+  bar_shown_ = false;
+}
+
+void Progress::batch(const BatchEvent& event) {
+  if (!terminal_) return;
+  const double share = static_cast<double>(event.samples) / static_cast<double>(event.of);
+  const int filled = static_cast<int>(share * kBarWidth);
+  std::string bar;
+  for (int i = 0; i < kBarWidth; ++i) bar += i < filled ? "█" : "░";
+  const double left = static_cast<double>(event.of - event.samples) / event.images_per_second;
+  fmt::print(stderr,
+             "\r\033[Kepoch {}/{} {} {:3.0f}%  loss {:.4f}  acc {:.2f}%  {:.0f} img/s  {} left",
+             event.epoch,
+             event.epochs,
+             bar,
+             100 * share,
+             event.loss,
+             100 * event.accuracy,
+             event.images_per_second,
+             duration(left));
+  std::fflush(stderr);
+  bar_shown_ = true;
+}
+
+void Progress::epoch(const EpochRow& row) {
+  clear_bar();
+  if (!header_shown_) {
+    fmt::print("epoch  train loss  train acc   val loss   val acc    time     img/s\n");
+    header_shown_ = true;
+  }
+  const std::string val_loss = row.has_val ? fmt::format("{:.4f}", row.val_loss) : "-";
+  const std::string val_acc = row.has_val ? fmt::format("{:.2f}%", 100 * row.val_acc) : "-";
+  fmt::print("{:5}  {:10.4f}  {:8.2f}%  {:>9}  {:>8}  {:>6}  {:8.0f}\n",
+             row.epoch,
+             row.train_loss,
+             100 * row.train_acc,
+             val_loss,
+             val_acc,
+             duration(row.seconds),
+             row.images_per_second);
+  std::fflush(stdout);
+}
+
+void Progress::message(const std::string& text) {
+  clear_bar();
+  fmt::print(stderr, "{}\n", text);
+}
+
+}  // namespace lamina::cli
