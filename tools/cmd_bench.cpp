@@ -95,11 +95,14 @@ class Bench {
   double step() {
     if (cursor_ >= walk_.count()) reset_state();
     const double begin = now_ms();
-    Program& program = timed("prepare", "", [&]() -> Program& { return walk_.load(cursor_); });
+    Program& program = load();
     program.forward();
     program.loss_and_gradient(metrics_.device());
     program.backward();
-    timed("optimizer", "", [&] { optimizer_.step(device_state()); });
+    {
+      const Clock clock(*this, "optimizer");
+      optimizer_.step(device_state());
+    }
     advance(*ctx_, device_state(), program.batch());
     ctx_->device().synchronize();
     cursor_ += program.batch();
@@ -147,17 +150,24 @@ class Bench {
         layers_.begin(), layers_.end(), [&](const LayerTime& l) { return l.name == name; });
     layer->passes[pass].push_back(ms);
   }
-  template <class Body>
-  decltype(auto) timed(const char* name, const char* pass, Body&& body) {
-    struct Clock {
-      Bench& bench;
-      const char *name, *pass;
-      double begin = now_ms();
-      ~Clock() {
-        if (bench.timing_) bench.record(name, pass, now_ms() - begin);
-      }
-    } clock{*this, name, pass};
-    return body();
+  // Records the time of its scope, while layers are timed.
+  class Clock {
+   public:
+    Clock(Bench& bench, const char* name) : bench_(bench), name_(name), start_(now_ms()) {}
+    Clock(const Clock&) = delete;
+    Clock& operator=(const Clock&) = delete;
+    ~Clock() {
+      if (bench_.timing_) bench_.record(name_, "", now_ms() - start_);
+    }
+
+   private:
+    Bench& bench_;
+    const char* name_;
+    double start_;
+  };
+  Program& load() {
+    const Clock clock(*this, "prepare");
+    return walk_.load(cursor_);
   }
 
   Context* ctx_;
