@@ -34,6 +34,13 @@ std::size_t utf8_length(std::string_view text) {
   return length;
 }
 
+// 8e-05 becomes 8e-5.
+std::string short_exponent(std::string text) {
+  const std::size_t exponent = text.find('e');
+  if (exponent != std::string::npos && text[exponent + 2] == '0') text.erase(exponent + 2, 1);
+  return text;
+}
+
 }  // namespace
 
 std::string escape_html(std::string_view text) {
@@ -76,13 +83,15 @@ std::string grouped(std::int64_t value) {
   return digits;
 }
 
-std::string significant(double value, int digits) {
+std::string significant(double value) {
+  return std::isfinite(value) ? short_exponent(fmt::format("{:.4g}", value)) : kDash;
+}
+
+std::string measured(double value) {
   if (!std::isfinite(value)) return kDash;
-  std::string text = fmt::format("{:.{}g}", value, digits);
-  // 8e-05 reads 8e-5.
-  const std::size_t exponent = text.find('e');
-  if (exponent != std::string::npos && text[exponent + 2] == '0') text.erase(exponent + 2, 1);
-  return text;
+  std::string text = fmt::format("{:#.4g}", value);
+  if (text.back() == '.') text.pop_back();
+  return short_exponent(std::move(text));
 }
 
 std::string percent(double fraction, int decimals) {

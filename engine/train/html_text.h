@@ -15,7 +15,8 @@ namespace lamina {
 std::string escape_html(std::string_view text);
 
 std::string grouped(std::int64_t value);                 // 10,000
-std::string significant(double value, int digits = 4);   // 0.08123; a dash when not finite
+std::string significant(double value);                   // 0.0001; a dash when not finite
+std::string measured(double value);                      // 0.2910: always four digits
 std::string percent(double fraction, int decimals = 2);  // 98.12 %
 std::string duration_text(double seconds);               // 3 min 12 s
 

@@ -59,18 +59,20 @@ Facts headline_facts(const RunReport& report) {
   Facts facts;
   if (report.test_count > 0) {
     const auto wrong = std::llround((1 - report.test_acc) * double(report.test_count));
-    facts.emplace_back("Test loss", significant(report.test_loss));
+    facts.emplace_back("Test loss", measured(report.test_loss));
     facts.emplace_back("Wrong",
                        fmt::format("{} of {}", grouped(wrong), grouped(report.test_count)));
   }
   if (report.epochs.empty()) return facts;
-  if (const EpochRow* best = best_epoch(report)) {
-    facts.emplace_back(fmt::format("Best val loss, epoch {}", best->epoch),
-                       significant(best->val_loss));
-  }
+  const auto epochs = std::int64_t(report.epochs.size());
   double seconds = 0;
   for (const EpochRow& row : report.epochs) seconds += row.seconds;
-  facts.emplace_back("Epochs", grouped(std::int64_t(report.epochs.size())));
+  if (const EpochRow* best = best_epoch(report)) {
+    facts.emplace_back("Best val loss", measured(best->val_loss));
+    facts.emplace_back("Best epoch", fmt::format("{} of {}", best->epoch, grouped(epochs)));
+  } else {
+    facts.emplace_back("Epochs", grouped(epochs));
+  }
   facts.emplace_back("Steps", grouped(report.epochs.back().step));
   facts.emplace_back("Time in epochs", duration_text(seconds));
   return facts;

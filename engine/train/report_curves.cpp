@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include <fmt/core.h>
 
@@ -14,6 +15,8 @@ namespace {
 // More than twice as many points are drawn as the mean and the spread of that many runs of steps.
 constexpr std::size_t kMostStepPoints = 240;
 constexpr std::size_t kMostOpenRows = 12;
+// Losses that fall further than this by a factor are drawn on a logarithmic axis.
+constexpr double kLinearSpan = 20;
 
 std::string figure(std::string_view title, const LineChart& chart, const std::string& caption) {
   return fmt::format("<figure><h3>{}</h3>\n{}<figcaption>{}</figcaption></figure>\n",
@@ -44,12 +47,12 @@ std::string loss_figure(const RunReport& report) {
   const std::vector<EpochRow> validated = with_validation(report.epochs);
   if (!validated.empty()) chart.lines.push_back(line_of(validated, "val", &EpochRow::val_loss));
   std::string caption =
-      fmt::format("Last training loss {}.", significant(report.epochs.back().train_loss));
+      fmt::format("Last training loss {}.", measured(report.epochs.back().train_loss));
   if (const EpochRow* best = best_epoch(report)) {
     chart.mark = ChartPoint{double(best->epoch), best->val_loss};
     chart.mark_name = "best val";
     caption = fmt::format(
-        "Lowest validation loss {} in epoch {}.", significant(best->val_loss), best->epoch);
+        "Lowest validation loss {} in epoch {}.", measured(best->val_loss), best->epoch);
   }
   return figure("Loss", chart, caption);
 }
@@ -74,6 +77,16 @@ std::string accuracy_figure(const RunReport& report) {
   return figure("Accuracy", chart, caption);
 }
 
+bool spans_decades(const std::vector<ChartPoint>& points) {
+  double low = std::numeric_limits<double>::infinity(), high = 0;
+  for (const ChartPoint& point : points) {
+    if (!std::isfinite(point.y)) continue;
+    low = std::min(low, point.y);
+    high = std::max(high, point.y);
+  }
+  return low > 0 && high > kLinearSpan * low;
+}
+
 std::string step_loss_figure(const RunReport& report) {
   const auto& losses = report.step_losses;
   LineChart chart{.description = "Training loss by optimizer step",
@@ -82,29 +95,30 @@ std::string step_loss_figure(const RunReport& report) {
                   .from_zero = true,
                   .markers = false};
   std::vector<ChartPoint>& points = chart.lines[0].points;
+  std::string caption = "Training loss of each recorded step.";
   if (losses.size() <= 2 * kMostStepPoints) {
     for (const auto& [step, loss] : losses) points.push_back({double(step), loss});
-    return figure("Loss by step", chart, "Training loss of each recorded step.");
-  }
-  for (std::size_t i = 0; i < kMostStepPoints; ++i) {
-    const std::size_t begin = i * losses.size() / kMostStepPoints;
-    const std::size_t end = (i + 1) * losses.size() / kMostStepPoints;
-    ChartBand bar{
-        double(losses[(begin + end - 1) / 2].first), losses[begin].second, losses[begin].second};
-    double sum = 0;
-    for (std::size_t j = begin; j < end; ++j) {
-      sum += losses[j].second;
-      bar.low = std::min(bar.low, losses[j].second);
-      bar.high = std::max(bar.high, losses[j].second);
+  } else {
+    for (std::size_t i = 0; i < kMostStepPoints; ++i) {
+      const std::size_t begin = i * losses.size() / kMostStepPoints;
+      const std::size_t end = (i + 1) * losses.size() / kMostStepPoints;
+      const double x = double(losses[(begin + end - 1) / 2].first);
+      ChartBand bar{x, losses[begin].second, losses[begin].second};
+      double sum = 0;
+      for (std::size_t j = begin; j < end; ++j) {
+        sum += losses[j].second;
+        bar.low = std::min(bar.low, losses[j].second);
+        bar.high = std::max(bar.high, losses[j].second);
+      }
+      points.push_back({x, sum / double(end - begin)});
+      chart.band.push_back(bar);
     }
-    points.push_back({bar.x, sum / double(end - begin)});
-    if (std::isfinite(bar.low) && std::isfinite(bar.high)) chart.band.push_back(bar);
+    caption = fmt::format("Line: mean of about {} recorded steps. Band: lowest to highest of them.",
+                          losses.size() / kMostStepPoints);
   }
-  return figure(
-      "Loss by step",
-      chart,
-      fmt::format("Line: mean of about {} recorded steps. Band: lowest to highest of them.",
-                  losses.size() / kMostStepPoints));
+  chart.log_y = spans_decades(points);
+  if (chart.log_y) caption += " Logarithmic axis.";
+  return figure("Loss by step", chart, caption);
 }
 
 std::string rate_figure(const RunReport& report) {
@@ -129,12 +143,12 @@ std::string epoch_line(const EpochRow& row, bool validation, bool best) {
                   row.epoch,
                   best ? " best" : "",
                   grouped(row.step),
-                  significant(row.train_loss),
+                  measured(row.train_loss),
                   percent(row.train_acc));
   if (validation) {
     html +=
         row.has_val
-            ? fmt::format("<td>{}</td><td>{}</td>", significant(row.val_loss), percent(row.val_acc))
+            ? fmt::format("<td>{}</td><td>{}</td>", measured(row.val_loss), percent(row.val_acc))
             : std::string("<td></td><td></td>");
   }
   return html + fmt::format("<td>{}</td><td>{}</td><td>{}</td></tr>\n",

@@ -72,7 +72,7 @@ thead th { color: var(--soft); font-weight: 500; border-bottom: 1px solid var(--
 tbody tr + tr > * { border-top: 1px solid var(--rule); }
 .numbers { width: 100%; }
 .numbers td, .numbers th + th { text-align: right; white-space: nowrap; }
-.numbers tr.best > * { font-weight: 700; }
+.numbers tr.best > * { font-weight: 700; white-space: nowrap; }
 .numbers th:first-child { padding-left: 0; }
 .bar { position: relative; min-width: 88px; }
 .bar::before { content: ""; position: absolute; left: 10px; bottom: 2px; height: 3px;
@@ -122,7 +122,9 @@ details[open] > summary { margin-bottom: 10px; }
   .headline dl { grid-template-columns: repeat(2, minmax(0, 1fr)); }
   .chart text { font-size: 15.5px; }
   .confusion { font-size: 12px; }
-  .confusion td { min-width: 27px; width: 30px; height: 28px; }
+  .confusion { width: 100%; }
+  .confusion td { min-width: 24px; width: auto; height: 28px; }
+  nav { gap: 4px 13px; font-size: 14px; }
   .confusion tbody th { padding-right: 6px; }
   th, td { padding: 5px 7px; }
   .bar { min-width: 62px; }

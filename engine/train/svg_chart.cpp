@@ -8,6 +8,7 @@
 
 #include <fmt/core.h>
 
+#include "engine/train/chart_axis.h"
 #include "engine/train/html_text.h"
 
 namespace lamina {
@@ -16,37 +17,12 @@ namespace {
 // In the units of the view box; the style sheet scales the type, not these.
 constexpr double kWidth = 480, kHeight = 260;
 constexpr double kLeft = 58, kRight = 390, kTop = 22, kBottom = 232;
-constexpr double kLabelHeight = 36;  // two lines of type
-constexpr std::size_t kMostMarkers = 40;
-
-struct Range {
-  double low = std::numeric_limits<double>::infinity();
-  double high = -std::numeric_limits<double>::infinity();
-  void include(double value) {
-    if (!std::isfinite(value)) return;
-    low = std::min(low, value);
-    high = std::max(high, value);
-  }
-};
-
-// 1, 2 and 5 times each power of ten inside [low, high]; the powers alone when these are many.
-std::vector<double> log_ticks(double low, double high) {
-  std::vector<double> ticks;
-  const bool many = high / low > 500;
-  const int first = static_cast<int>(std::floor(std::log10(low)));
-  const int last = static_cast<int>(std::ceil(std::log10(high)));
-  for (int exponent = first; exponent <= last; ++exponent) {
-    for (double factor : {1.0, 2.0, 5.0}) {
-      const double tick = factor * std::pow(10.0, exponent);
-      if (tick >= low && tick <= high && (factor == 1 || !many)) ticks.push_back(tick);
-    }
-  }
-  return ticks;
-}
+constexpr double kLabelHeight = 36;       // two lines of type
+constexpr std::size_t kMostMarkers = 12;  // more would hide the dashes
 
 class Drawing {
  public:
-  explicit Drawing(const LineChart& chart) : chart_(chart) { choose_ranges(); }
+  explicit Drawing(const LineChart& chart) : chart_(chart), y_(chart.log_y) { choose_ranges(); }
 
   std::string svg() {
     out_ =
@@ -54,7 +30,7 @@ class Drawing {
                     kWidth,
                     kHeight,
                     escape_html(chart_.description));
-    if (!(std::isfinite(x_.high - x_.low) && std::isfinite(y_.high - y_.low))) {
+    if (x_.empty() || y_.empty()) {
       text(kLeft, kTop + 20, "axis", "start", "No finite values.");
     } else {
       axes();
@@ -75,40 +51,23 @@ class Drawing {
         y_.include(point.y);
       }
     }
+    if (x_.empty()) return;
     for (const ChartBand& bar : chart_.band) {
-      if (drawable({bar.x, bar.low})) y_.include(bar.low);
-      if (drawable({bar.x, bar.high})) y_.include(bar.high);
+      y_.include(bar.low);
+      y_.include(bar.high);
     }
-    if (x_.low > x_.high) return;
-    if (chart_.from_zero && !chart_.log_y) y_.include(0);
-    // A single value still needs an axis of some length.
-    if (x_.low == x_.high) x_ = {x_.low - 0.5, x_.high + 0.5};
-    if (y_.low == y_.high) {
-      const double room = y_.low == 0 ? 1 : std::abs(y_.low) * 0.1;
-      y_ = {y_.low - room, y_.high + room};
-    }
-    if (chart_.log_y) return;
-    // The axis ends at round numbers, where that adds little.
-    const std::vector<double> ticks = round_ticks(y_.low, y_.high, 5);
-    if (ticks.size() > 1) {
-      const double step = ticks[1] - ticks[0];
-      y_.low = std::floor(y_.low / step + 1e-9) * step;
-      y_.high = std::ceil(y_.high / step - 1e-9) * step;
-    }
-    if (chart_.percent) y_.high = std::min(y_.high, std::max(1.0, y_.low));
+    if (chart_.from_zero) y_.include(0);
+    x_.widen(0.5);
+    y_.widen(y_.low() == 0 ? 1 : std::abs(y_.low()) * 0.1);
+    y_.round_out(chart_.percent ? 1 : std::numeric_limits<double>::infinity());
   }
 
-  // A logarithmic axis has no place for zero.
   bool drawable(const ChartPoint& point) const {
-    return std::isfinite(point.x) && std::isfinite(point.y) && (!chart_.log_y || point.y > 0);
+    return x_.has_place_for(point.x) && y_.has_place_for(point.y);
   }
 
-  double px(double x) const { return kLeft + (x - x_.low) / (x_.high - x_.low) * (kRight - kLeft); }
-  double py(double y) const {
-    const double share = chart_.log_y ? std::log(y / y_.low) / std::log(y_.high / y_.low)
-                                      : (y - y_.low) / (y_.high - y_.low);
-    return kBottom - share * (kBottom - kTop);
-  }
+  double px(double x) const { return kLeft + x_.share(x) * (kRight - kLeft); }
+  double py(double y) const { return kBottom - y_.share(y) * (kBottom - kTop); }
 
   void text(double x,
             double y,
@@ -133,9 +92,7 @@ class Drawing {
   }
 
   void axes() {
-    const std::vector<double> y_ticks =
-        chart_.log_y ? log_ticks(y_.low, y_.high) : round_ticks(y_.low, y_.high, 5);
-    for (double y : y_ticks) {
+    for (double y : y_.ticks(5)) {
       out_ += fmt::format(
           "<line class=\"grid\" x1=\"{0}\" x2=\"{1}\" y1=\"{2:.1f}\" y2=\"{2:.1f}\"/>\n",
           kLeft,
@@ -143,7 +100,7 @@ class Drawing {
           py(y));
       text(kLeft - 7, py(y) + 4.5, "axis", "end", y_text(y));
     }
-    for (double x : round_ticks(x_.low, x_.high, 6)) {
+    for (double x : x_.ticks(6)) {
       // Epochs and steps are whole numbers.
       if (x != std::round(x)) continue;
       out_ += fmt::format(
@@ -199,8 +156,11 @@ class Drawing {
       }
     }
     stroke();
-    if (!chart_.markers || line.points.size() > kMostMarkers) return;
-    for (const ChartPoint& point : line.points) {
+    if (!chart_.markers) return;
+    // Counted from the end, where the label is.
+    const std::size_t stride = line.points.size() / kMostMarkers + 1;
+    for (std::size_t i = 0; i < line.points.size(); i += stride) {
+      const ChartPoint& point = line.points[line.points.size() - 1 - i];
       if (drawable(point)) marker(number, point);
     }
   }
@@ -264,28 +224,11 @@ class Drawing {
   }
 
   const LineChart& chart_;
-  Range x_, y_;
+  ChartAxis x_, y_;
   std::string out_;
 };
 
 }  // namespace
-
-std::vector<double> round_ticks(double low, double high, int count) {
-  std::vector<double> ticks;
-  if (!(high > low) || !std::isfinite(high - low)) return ticks;
-  const double rough = (high - low) / count;
-  const double power = std::pow(10.0, std::floor(std::log10(rough)));
-  const double step = rough / power <= 1   ? power
-                      : rough / power <= 2 ? 2 * power
-                      : rough / power <= 5 ? 5 * power
-                                           : 10 * power;
-  // Multiplied, not added up, so that no rounding grows along the axis.
-  const double first = std::ceil(low / step - 1e-9), last = std::floor(high / step + 1e-9);
-  for (int i = 0; i <= 2 * count && first + i <= last; ++i) {
-    ticks.push_back((first + i) * step + 0.0);  // + 0.0 turns -0 into 0
-  }
-  return ticks;
-}
 
 std::string line_chart_svg(const LineChart& chart) { return Drawing(chart).svg(); }
 

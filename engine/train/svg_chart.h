@@ -34,12 +34,9 @@ struct LineChart {
   bool percent = false;    // y is a fraction, shown in percent
   bool from_zero = false;  // the y axis starts at 0
   bool log_y = false;      // logarithmic; values up to 0 are left out
-  bool markers = true;     // off where points lie too close
+  bool markers = true;     // on some of the points
 };
 
 std::string line_chart_svg(const LineChart& chart);
-
-// Evenly spaced round numbers (1, 2 or 5 times a power of ten) inside [low, high], about `count`.
-std::vector<double> round_ticks(double low, double high, int count);
 
 }  // namespace lamina
