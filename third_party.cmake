@@ -161,6 +161,22 @@ if(NOT TARGET ZLIB::ZLIB)
   set(ZLIB_INCLUDE_DIR "${ZLIB_SOURCE_DIR}")
 endif()
 
+# Downloads and their checksums. A fetched TLS stack would miss the system's security updates, so
+# these two come from the system or not at all.
+foreach(package IN ITEMS CURL OpenSSL)
+  find_package(${package} QUIET)
+  if(NOT ${package}_FOUND)
+    message(FATAL_ERROR "${package} was not found. Install it (apt-get install libcurl4-openssl-dev "
+                        "libssl-dev, or run tools/bootstrap.sh).")
+  endif()
+endforeach()
+lamina_found("libcurl ${CURL_VERSION_STRING} (system)")
+lamina_found("OpenSSL ${OPENSSL_VERSION} (system)")
+
+# PNG files: contact sheets.
+find_package(PNG REQUIRED)
+lamina_found("libpng ${PNG_VERSION_STRING} (system)")
+
 # oneDNN: the engine of the CPU kernels; 2.x and 3.x differ, the kernels know both. Debian builds its
 # 2.6 with OpenCL and the package's CMake file insists on finding it: apt-get install
 # ocl-icd-opencl-dev, as tools/bootstrap.sh does.

@@ -1,0 +1,40 @@
+// A data set in host memory: all images and labels of one part, as bytes.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace lamina {
+
+enum class Part { train, test };
+std::string_view name_of(Part part);
+Part part_from_name(std::string_view name);  // throws a request error that lists the names
+
+struct Dataset {
+  std::string name;    // "mnist"
+  std::string origin;  // where it was found, for people: a folder, or "generated, seed 1"
+  std::int64_t count = 0, h = 0, w = 0, c = 0, classes = 0;
+  std::vector<std::uint8_t> images;  // [count,h,w,c]
+  std::vector<std::int32_t> labels;  // [count], each in [0, classes)
+  std::vector<std::string> class_names;
+  // Per channel, of pixels scaled to [0, 1]: the usual constants; 0 and 1 for a folder of one's
+  // own.
+  std::vector<float> mean, stddev;
+};
+
+struct DataOpts {
+  std::string root;        // look only here (--data-dir); empty: search
+  std::uint64_t seed = 1;  // of generated data sets
+  std::int64_t limit = 0;  // the first samples only; 0 means all
+};
+
+// `name` is one of dataset_names() or a folder with the IDX files of both parts. Throws in one
+// sentence that names the file and the mend when anything about the files is not right.
+Dataset load_dataset(const std::string& name, Part part, const DataOpts& opts = {});
+
+std::vector<std::string> dataset_names();
+
+}  // namespace lamina
