@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# Every command does its work, and every wrong request is refused in one sentence with exit code 2.
+# SPDX-License-Identifier: Apache-2.0
+source "$(dirname "$0")/lib.sh"
+
+expect 0 'Usage' --help
+expect 0 '^[0-9]' --version
+expect 0 'lenet_bn .* 61750 ' nets
+expect 0 '"id": "lenet5"' nets --json
+expect 0 'mnist-000/lenet_bn' recipes
+expect 0 '"weight_decay": "1e-3"' recipes --json
+expect 0 '^cpu *yes' devices
+expect 0 '"device": "ref"' devices --json
+expect 0 'Total params: 61,750' summary lenet_bn
+expect 0 'Total mult-adds (M): 27.08' summary lenet_bn --batch 64
+expect 0 '"forward_backward_bytes": 6564864' summary lenet_bn --json
+
+expect 2 'subcommand is required'
+expect 2 "Did you mean 'train'" trian
+expect 2 "Did you mean '--epochs'" train --net lenet5 --epocs 3
+expect 2 "Did you mean 'lenet_bn'" train --net lenet_nb --data synthetic-digits
+expect 2 "Did you mean 'mnist-000/lenet_bn'" train --recipe mnist-000/lenet_nb
+expect 2 "Did you mean 'synthetic-digits'" train --net lenet5 --data synthetic-digit
+expect 2 "Did you mean 'lenet5'" summary lenet6
+expect 2 "Did you mean 'lr'" train --net lenet5 --data synthetic-digits lrr=3
+expect 2 'KEY=VALUE' train --net lenet5 --data synthetic-digits whatever
+expect 2 'give --net' train --data synthetic-digits
+expect 2 'give --data' train --net lenet5
+expect 2 'batch_size is 0' train --net lenet5 --data synthetic-digits --batch-size 0
+expect 2 "lr takes a number, not 'x'" train --net lenet5 --data synthetic-digits --lr x
+expect 2 'val-split' train --net lenet5 --data synthetic-digits --early-stop 3
+expect 2 'precision is bf16' train --net lenet5 --data synthetic-digits --precision bf16
+expect 2 'no CUDA' train --net lenet5 --data synthetic-digits --device cuda
+expect 2 "unknown device 'gpu'" train --net lenet5 --data synthetic-digits --device gpu
+expect 2 'no run to resume' train --resume nowhere
+expect 2 'leave the other settings' train --resume nowhere --epochs 3
+expect 2 'needs --labels' run lenet5 --weights w --input x --output y --grads g
+expect 2 'add --train' run lenet5 --weights w --input x --output y --weights-out z
+expect 2 'Did you mean' eval --net lenet --weights w --data synthetic-digits
+
+# A small run, and what can be done with it.
+small=(--net fc2_mnist --data synthetic-digits --limit 300 --epochs 1 --batch 50)
+expect 0 'test accuracy' train "${small[@]}" --out run
+check 'a run leaves its files' test -s run/weights.safetensors -a -s run/report.html -a -s run/log.csv -a -s run/config.json
+expect 2 'holds a run already' train "${small[@]}" --out run
+expect 0 'test accuracy' train "${small[@]}" --out run --overwrite
+expect 0 'test accuracy' train --resume run
+expect 0 'accuracy .* (300 images)' eval --net fc2_mnist --weights run/weights.safetensors --data synthetic-digits --limit 300
+expect 0 '"confusion"' eval --net fc2_mnist --weights run/weights.safetensors --data synthetic-digits --limit 300 --json
+expect 0 'ms a step' bench fc2_mnist --batch 8 --steps 5 --warmup 1
+expect 0 '"ms_per_step"' bench fc2_mnist --batch 8 --steps 5 --warmup 1 --json
+expect 0 'test accuracy' train "${small[@]}" --out run lr=0.01 seed=3 --overwrite
+check 'KEY=VALUE reaches the saved settings' grep -q '"lr": 0.01' run/config.json
+finish

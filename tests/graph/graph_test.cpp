@@ -1,0 +1,107 @@
+// Names, shapes, errors and fusion of graphs.
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/graph/graph.h"
+
+#include <gtest/gtest.h>
+
+#include "engine/graph/fuse.h"
+#include "layers/activation.h"
+#include "layers/batch_norm.h"
+#include "layers/conv2d.h"
+#include "layers/flatten.h"
+#include "layers/linear.h"
+#include "layers/pool.h"
+#include "nets/registry.h"
+#include "tests/graph/sum_layer.h"
+
+namespace lamina {
+namespace {
+
+std::string error_of(const std::function<void()>& body) {
+  try {
+    body();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+TEST(Graph, ShapesFollowTheLayers) {
+  Graph g("Net", {1, 28, 28, 3});
+  ValueId x =
+      nn::conv2d(g, "conv", g.input(), {.k = 8, .kernel = {3, 5}, .stride = {2, 1}, .pad = {1, 0}});
+  EXPECT_EQ(g.shape(x), (Shape{1, 14, 24, 8}));
+  x = nn::max_pool2d(g, "pool", x, {.kernel = 3, .stride = 2, .ceil_mode = true});
+  EXPECT_EQ(g.shape(x), (Shape{1, 7, 12, 8}));
+  x = nn::flatten(g, "flat", x);
+  EXPECT_EQ(g.shape(x).to_string(), "[1, 672]");
+}
+
+TEST(Graph, AnErrorNamesTheLayerAndTheShapes) {
+  Graph g("Net", {1, 4, 4, 3});
+  const std::string text =
+      error_of([&] { nn::conv2d(g, "conv9", g.input(), {.k = 8, .kernel = 5}); });
+  EXPECT_NE(text.find("conv9"), std::string::npos) << text;
+  EXPECT_NE(text.find("5x5"), std::string::npos) << text;
+  EXPECT_NE(text.find("[1, 3, 4, 4]"), std::string::npos) << text;
+
+  const std::string linear = error_of([&] { nn::linear(g, "fc", g.input(), {.k = 2}); });
+  EXPECT_NE(linear.find("flatten"), std::string::npos) << linear;
+  const ValueId y = nn::conv2d(g, "c", g.input(), {.k = 2});
+  const std::string sum = error_of([&] { test::sum(g, "join", {g.input(), y}); });
+  EXPECT_NE(sum.find("join"), std::string::npos) << sum;
+  EXPECT_NE(sum.find("[1, 2, 4, 4]"), std::string::npos) << sum;
+}
+
+TEST(Graph, NamesAreUniqueAndNested) {
+  Graph g("Net", {1, 4, 4, 1});
+  {
+    const auto outer = g.scope("block", "Sequential");
+    const auto inner = g.scope("inner", "Sequential");
+    nn::conv2d(g, "0", g.input(), {.k = 1});
+  }
+  EXPECT_EQ(g.nodes()[0].name, "block.inner.0");
+  nn::conv2d(g, "0", g.input(), {.k = 1});
+  EXPECT_EQ(g.nodes()[1].name, "0");
+  EXPECT_NE(error_of([&] { nn::conv2d(g, "0", g.input(), {.k = 1}); }).find("unique"),
+            std::string::npos);
+}
+
+TEST(Fuse, ActivationsJoinTheirProducers) {
+  const Graph g = build_net("lenet_bn");
+  const Graph fused = fuse_activations(g);
+  // Four ReLUs disappear: behind two batch norms and two linear layers.
+  EXPECT_EQ(fused.nodes().size(), g.nodes().size() - 4);
+  for (const Node& node : fused.nodes())
+    EXPECT_EQ(node.layer->activation(), Act::none) << node.name;
+}
+
+TEST(Fuse, AValueWithTwoReadersStays) {
+  Graph g("Net", {1, 4, 4, 2});
+  const ValueId conv = nn::conv2d(g, "conv", g.input(), {.k = 2});
+  const ValueId act = nn::relu(g, "relu", conv);
+  g.set_output(test::sum(g, "sum", {conv, act}));
+  EXPECT_EQ(fuse_activations(g).nodes().size(), 3u);
+}
+
+TEST(Fuse, TheNetsOutputStays) {
+  Graph g("Net", {1, 1, 1, 2});
+  const ValueId flat = nn::flatten(g, "flat", g.input());
+  const ValueId fc = nn::linear(g, "fc", flat, {.k = 2});
+  nn::relu(g, "relu", fc);
+  g.set_output(fc);
+  EXPECT_EQ(fuse_activations(g).nodes().size(), 3u);
+}
+
+TEST(Registry, AnUnknownNetIsARequestErrorWithASuggestion) {
+  try {
+    build_net("lenet_nb");
+    FAIL() << "no error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::request);
+    EXPECT_NE(std::string(error.what()).find("lenet_bn"), std::string::npos) << error.what();
+  }
+}
+
+}  // namespace
+}  // namespace lamina

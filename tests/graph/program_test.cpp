@@ -1,0 +1,166 @@
+// Programs: fused equals unfused, backends agree, branches add up, batches split, memory is written
+// before it is read.
+// SPDX-License-Identifier: Apache-2.0
+#include <gtest/gtest.h>
+
+#include "layers/activation.h"
+#include "layers/conv2d.h"
+#include "layers/flatten.h"
+#include "layers/linear.h"
+#include "nets/registry.h"
+#include "tests/graph/runner.h"
+#include "tests/graph/sum_layer.h"
+
+namespace lamina {
+namespace {
+
+using test::element;
+using test::PassResult;
+using test::relative_difference;
+using test::run_pass;
+
+// What f32 through a dozen layers may cost against f64; measured differences are about 1e-6.
+constexpr double kF32Budget = 1e-4;
+
+void expect_close(const TensorFile& a,
+                  const TensorFile& b,
+                  double budget,
+                  const std::string& what) {
+  ASSERT_EQ(a.tensors.size(), b.tensors.size());
+  for (std::size_t i = 0; i < a.tensors.size(); ++i) {
+    if (a.tensors[i].dtype == DType::i64) continue;
+    // A convolution's bias in front of batch norm has no gradient; what remains is rounding.
+    if (what == "gradient" && a.tensors[i].name.ends_with(".0.bias")) continue;
+    EXPECT_LE(relative_difference(a.tensors[i], b.tensors[i]), budget)
+        << what << " " << a.tensors[i].name;
+  }
+}
+
+class EveryNet : public testing::TestWithParam<std::string> {};
+
+INSTANTIATE_TEST_SUITE_P(Nets, EveryNet, testing::ValuesIn(net_ids()));
+
+TEST_P(EveryNet, FusedEqualsUnfusedAndBackendsAgree) {
+  Context ref = make_context({.backend = BackendKind::ref});
+  Context cpu = make_context({.backend = BackendKind::cpu});
+  for (const Mode mode : {Mode::train, Mode::eval}) {
+    std::vector<PassResult> results;
+    for (Context* ctx : {&ref, &cpu}) {
+      for (bool fuse : {true, false}) {
+        Model model(*ctx, build_net(GetParam()));
+        model.initialise(3);
+        results.push_back(run_pass(model, {.batch = 5, .mode = mode, .fuse = fuse, .seed = 9}));
+      }
+    }
+    for (std::size_t i = 1; i < results.size(); ++i) {
+      EXPECT_NEAR(results[i].loss, results[0].loss, kF32Budget);
+      expect_close(results[i].gradients, results[0].gradients, kF32Budget, "gradient");
+      expect_close(results[i].state, results[0].state, kF32Budget, "state");
+    }
+  }
+}
+
+TEST_P(EveryNet, RepeatsBitForBit) {
+  Context cpu = make_context({.backend = BackendKind::cpu});
+  std::vector<PassResult> results;
+  for (int i = 0; i < 2; ++i) {
+    Model model(cpu, build_net(GetParam()));
+    model.initialise(3);
+    results.push_back(run_pass(model, {.batch = 13, .seed = 9}));
+  }
+  EXPECT_EQ(results[0].output, results[1].output);
+  for (std::size_t i = 0; i < results[0].gradients.tensors.size(); ++i) {
+    EXPECT_EQ(results[0].gradients.tensors[i].data, results[1].gradients.tensors[i].data)
+        << results[0].gradients.tensors[i].name;
+  }
+}
+
+TEST_P(EveryNet, AnInferenceProgramNeedsLessMemory) {
+  Context cpu = make_context({.backend = BackendKind::cpu});
+  Model model(cpu, build_net(GetParam()));
+  const Program train(model, {.batch = 64});
+  const Program eval(model, {.batch = 64, .mode = Mode::eval, .backward = false});
+  EXPECT_LT(eval.arena_bytes(), train.arena_bytes());
+}
+
+TEST_P(EveryNet, EvalOutputsDoNotDependOnTheBatch) {
+  Context cpu = make_context({.backend = BackendKind::cpu});
+  Model model(cpu, build_net(GetParam()));
+  model.initialise(3);
+  const ProgramOpts opts{.batch = 20, .mode = Mode::eval, .backward = false};
+  const PassResult whole = run_pass(model, opts);
+  for (const auto& [first, count] : {std::pair{0, 13}, std::pair{13, 7}}) {
+    ProgramOpts part_opts = opts;
+    part_opts.batch = count;
+    const PassResult part = run_pass(model, part_opts, first);
+    for (std::size_t i = 0; i < part.output.size(); ++i) {
+      const double expected = whole.output[static_cast<std::size_t>(first) * 10 + i];
+      ASSERT_NEAR(part.output[i], expected, 1e-5 * (1 + std::abs(expected)));
+    }
+  }
+}
+
+// Two branches from one value, and one layer that reads the same value twice.
+Graph branches() {
+  Graph g("Branches", {1, 5, 4, 3});
+  const ValueId stem = nn::conv2d(g, "stem", g.input(), {.k = 4, .kernel = 3, .pad = 1});
+  const ValueId a = nn::activation(g, "a", stem, Act::tanh);
+  const ValueId b = nn::conv2d(g, "b", stem, {.k = 4, .kernel = 1});
+  const ValueId twice = test::sum(g, "twice", {b, b});
+  const ValueId joined = test::sum(g, "join", {a, twice, stem});
+  g.set_output(nn::linear(g, "fc", nn::flatten(g, "flat", joined), {.k = 3}));
+  return g;
+}
+
+TEST(Program, GradientsOfBranchesAddUp) {
+  Context ref = make_context({.backend = BackendKind::ref});
+  Model model(ref, branches(), DType::f64);
+  model.initialise(2);
+  const ProgramOpts opts{.batch = 2, .mode = Mode::eval};
+  const PassResult at = run_pass(model, opts);
+  TensorFile state = model.state_dict();
+  constexpr double kStep = 1e-5;
+  for (HostTensor& tensor : state.tensors) {
+    for (std::size_t i = 0; i < static_cast<std::size_t>(tensor.numel()); i += 3) {
+      const double value = tensor.as<double>()[i];
+      double loss[2];
+      for (int side = 0; side < 2; ++side) {
+        tensor.as<double>()[i] = value + (side == 0 ? kStep : -kStep);
+        model.load_state_dict(state, "test");
+        ProgramOpts forward = opts;
+        forward.backward = false;
+        loss[side] = run_pass(model, forward).loss;
+      }
+      tensor.as<double>()[i] = value;
+      const double numeric = (loss[0] - loss[1]) / (2 * kStep);
+      EXPECT_NEAR(element(*at.gradients.find(tensor.name), i), numeric, 1e-8)
+          << tensor.name << " " << i;
+    }
+  }
+}
+
+TEST(Program, BranchesOnTheCpuMatchTheReference) {
+  Context ref = make_context({.backend = BackendKind::ref});
+  Context cpu = make_context({.backend = BackendKind::cpu});
+  Model expected(ref, branches()), actual(cpu, branches());
+  expected.initialise(2);
+  actual.initialise(2);
+  const PassResult a = run_pass(actual, {.batch = 3}), b = run_pass(expected, {.batch = 3});
+  expect_close(a.gradients, b.gradients, kF32Budget, "gradients");
+}
+
+TEST(Program, ALayerThatReachesNoLossHasNoGradient) {
+  Context cpu = make_context({.backend = BackendKind::cpu});
+  Graph g("Side", {1, 1, 1, 4});
+  const ValueId flat = nn::flatten(g, "flat", g.input());
+  g.set_output(nn::linear(g, "main", flat, {.k = 3}));
+  nn::linear(g, "side", flat, {.k = 2});
+  Model model(cpu, std::move(g));
+  model.initialise(1);
+  const PassResult result = run_pass(model, {.batch = 2});
+  for (float value : result.gradients.find("side.weight")->as<float>()) EXPECT_EQ(value, 0.0f);
+  EXPECT_NE(result.gradients.find("main.weight")->as<float>()[0], 0.0f);
+}
+
+}  // namespace
+}  // namespace lamina
