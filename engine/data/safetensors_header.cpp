@@ -290,6 +290,11 @@ TensorHeader parse_tensor_header(const std::string& file,
   if (json_text.empty() || json_text.front() != '{') {
     fail_damaged(file, "its header does not start with '{{'");
   }
+  // The parser would take a zero byte for the end of the text.
+  const std::size_t zero = json_text.find('\0');
+  if (zero != std::string_view::npos) {
+    fail_damaged(file, "its header is not JSON at byte {}", zero + 1);
+  }
   HeaderReader reader(file);
   json::sax_parse(json_text.begin(), json_text.end(), &reader);
   TensorHeader header = reader.take();

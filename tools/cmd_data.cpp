@@ -1,0 +1,255 @@
+// lamina data get, check, show: the data sets on this machine.
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdlib>
+#include <memory>
+
+#include "engine/core/error.h"
+#include "engine/data/atomic_file.h"
+#include "engine/data/contact_sheet.h"
+#include "engine/data/download.h"
+#include "engine/data/png.h"
+#include "engine/data/verify.h"
+#include "tools/commands.h"
+
+namespace lamina::cli {
+
+namespace {
+
+constexpr IdxRole kRoles[] = {kTrainImages, kTrainLabels, kTestImages, kTestLabels};
+
+std::string megabytes(std::int64_t bytes) {
+  return fmt::format("{:.1f} MB", static_cast<double>(bytes) / 1e6);
+}
+
+// --- get -----------------------------------------------------------------------------------------
+
+// A line on stderr that is redrawn; nothing where nobody watches.
+class DownloadBar {
+ public:
+  DownloadBar() : terminal_(isatty(STDERR_FILENO) == 1) {}
+  ~DownloadBar() { clear(); }
+
+  void draw(const DownloadProgress& progress) {
+    if (!terminal_ || progress.total == 0) return;
+    constexpr std::int64_t kBarWidth = 24;
+    std::string bar;
+    for (std::int64_t i = 0; i < kBarWidth; ++i)
+      bar += i < kBarWidth * progress.done / progress.total ? "█" : "░";
+    fmt::print(stderr,
+               "\r\033[K{} {} {:3}%  {} of {}",
+               progress.file,
+               bar,
+               100 * progress.done / progress.total,
+               megabytes(progress.done),
+               megabytes(progress.total));
+    std::fflush(stderr);
+    shown_ = true;
+  }
+
+  void clear() {
+    if (shown_) fmt::print(stderr, "\r\033[K");
+    shown_ = false;
+  }
+
+ private:
+  bool terminal_;
+  bool shown_ = false;
+};
+
+void get(const std::string& name, const std::string& data_dir, const std::string& mirror) {
+  const std::optional<DatasetInfo> info = find_dataset(name);
+  if (!info) fail_unknown_dataset(name);
+  if (info->generated) {
+    fmt::print("{} is drawn when it is used; there is nothing to download.\n", name);
+    return;
+  }
+  if (const auto files =
+          find_files(*info, data_dir, {kTrainImages, kTrainLabels, kTestImages, kTestLabels})) {
+    verify_files(*files, &*info, mend_for(*info, data_dir, files->folder));
+    fmt::print(
+        "{} is in {}, and its files are the published ones.\n", name, files->folder.string());
+    return;
+  }
+  const std::filesystem::path folder = download_folder(*info, data_dir);
+  DownloadBar bar;
+  DownloadOpts opts;
+  opts.mirrors = mirrors_of(*info, mirror);
+  opts.progress = [&](const DownloadProgress& progress) { bar.draw(progress); };
+  for (const PublishedFile& file : info->files) {
+    const std::filesystem::path path = download_file(file, folder, opts);
+    bar.clear();
+    fmt::print(
+        "{}  {}, SHA-256 as published\n", path.filename().string(), megabytes(file.gzip_bytes));
+    std::fflush(stdout);
+  }
+  fmt::print("{} is in {}.\n", name, folder.string());
+}
+
+// --- check ---------------------------------------------------------------------------------------
+
+void print_files(const IdxFiles& files, const DatasetInfo* info, const std::string& mend) {
+  const std::array<FileReport, 4> reports = verify_files(files, info, mend);
+  fmt::print("{:<30}{:>12}  {:<66}{}\n", "file", "bytes", "SHA-256 of its content", "");
+  for (const FileReport& report : reports) {
+    if (report.path.empty()) continue;
+    fmt::print("{:<30}{:>12}  {:<66}{}\n",
+               report.path.filename().string(),
+               report.bytes,
+               report.content_sha256,
+               name_of(report.verdict));
+  }
+  fmt::print("\n");
+}
+
+void print_labels(const Dataset& train, const Dataset& test) {
+  const std::vector<std::int64_t> in_train = label_histogram(train),
+                                  in_test = label_histogram(test);
+  fmt::print("{:>5}  {:<16}{:>8}{:>8}\n", "label", "class", "train", "test");
+  for (std::size_t i = 0; i < in_train.size(); ++i)
+    fmt::print("{:>5}  {:<16}{:>8}{:>8}\n", i, train.class_names[i], in_train[i], in_test[i]);
+  fmt::print("{:>5}  {:<16}{:>8}{:>8}\n", "", "all", train.count, test.count);
+}
+
+void check(const std::string& name, const DataOpts& opts) {
+  const std::optional<DatasetInfo> info = find_dataset(name);
+  // Before the tables, so that an unknown name or a damaged file leaves the output empty.
+  const Dataset train = load_dataset(name, Part::train, opts);
+  const Dataset test = load_dataset(name, Part::test, opts);
+  fmt::print("{}: {}\n{}, images of {}x{}x{}\n\n",
+             name,
+             info ? info->title : "a folder of IDX files",
+             train.origin,
+             train.h,
+             train.w,
+             train.c);
+  if (!info) {
+    print_files(idx_files_in(name), nullptr, kReplaceFile);
+  } else if (!info->generated) {
+    const IdxFiles files =
+        locate_files(*info, opts.root, {kTrainImages, kTrainLabels, kTestImages, kTestLabels});
+    print_files(files, &*info, mend_for(*info, opts.root, files.folder));
+  }
+  print_labels(train, test);
+}
+
+// --- show ----------------------------------------------------------------------------------------
+
+struct ShowFlags {
+  std::string name, part = "test", out;
+  std::int64_t count = 20;
+  DataOpts data;
+};
+
+std::vector<Tile> tiles_of(const Dataset& data) {
+  const auto size = static_cast<std::size_t>(data.h * data.w * data.c);
+  std::vector<Tile> tiles;
+  for (std::size_t i = 0; i < data.labels.size(); ++i)
+    tiles.push_back({std::span(data.images).subspan(i * size, size),
+                     data.class_names[static_cast<std::size_t>(data.labels[i])]});
+  return tiles;
+}
+
+int terminal_width() {
+  constexpr int kUsual = 80;
+  winsize size{};
+  return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : kUsual;
+}
+
+void show(const ShowFlags& flags) {
+  DataOpts opts = flags.data;
+  opts.limit = flags.count;
+  LAMINA_CHECK(
+      flags.out != "-" || isatty(STDOUT_FILENO) == 0,
+      "--out - writes a PNG to the standard output, which is a terminal here; redirect it, "
+      "or leave --out out to see the images as text.");
+  const Dataset data = load_dataset(flags.name, part_from_name(flags.part), opts);
+  const std::vector<Tile> tiles = tiles_of(data);
+  const TileShape shape{data.h, data.w, data.c};
+  if (flags.out.empty()) {
+    const bool colours = isatty(STDOUT_FILENO) == 1 && std::getenv("NO_COLOR") == nullptr;
+    fmt::print(
+        "{}",
+        text_sheet(tiles, shape, terminal_width(), colours ? Ink::half_blocks : Ink::letters));
+  } else if (flags.out == "-") {
+    const std::string png = encode_png(contact_sheet(tiles, shape));
+    if (std::fwrite(png.data(), 1, png.size(), stdout) != png.size() || std::fflush(stdout) != 0)
+      fail("the standard output takes no more bytes; check the disk or the program behind it.");
+  } else {
+    write_file_atomically(flags.out, encode_png(contact_sheet(tiles, shape)));
+    fmt::print("{}: {} images of the {} part of {} ({}).\n",
+               flags.out,
+               data.count,
+               flags.part,
+               data.name,
+               data.origin);
+  }
+}
+
+void add_data_dir(CLI::App& command, std::string& data_dir) {
+  command
+      .add_option(
+          "--data-dir", data_dir, "folder that holds the data set, and the only one looked at")
+      ->type_name("DIR");
+}
+
+}  // namespace
+
+void add_data(CLI::App& app) {
+  CLI::App* data = app.add_subcommand("data", "download, verify and show data sets");
+  data->require_subcommand(1);
+  const std::string known = fmt::format("{}", fmt::join(dataset_names(), ", "));
+
+  struct GetFlags {
+    std::vector<std::string> names;
+    std::string data_dir, mirror;
+  };
+  CLI::App* get_command = data->add_subcommand("get", "download data sets that are not here yet");
+  const auto get_flags = std::make_shared<GetFlags>();
+  get_command->add_option("NAME", get_flags->names, "data sets: " + known)->required();
+  add_data_dir(*get_command, get_flags->data_dir);
+  get_command
+      ->add_option("--mirror",
+                   get_flags->mirror,
+                   "address to try first; also the environment variable LAMINA_MIRROR")
+      ->type_name("URL");
+  get_command->callback([get_flags] {
+    for (const std::string& name : get_flags->names)
+      get(name, get_flags->data_dir, get_flags->mirror);
+  });
+
+  struct CheckFlags {
+    std::string name;
+    DataOpts data;
+  };
+  CLI::App* check_command =
+      data->add_subcommand("check", "verify the files of a data set and count its labels");
+  const auto check_flags = std::make_shared<CheckFlags>();
+  check_command->add_option("NAME", check_flags->name, known + ", or a folder of IDX files")
+      ->required();
+  add_data_dir(*check_command, check_flags->data.root);
+  check_command->add_option("--seed", check_flags->data.seed, "of generated data")
+      ->capture_default_str();
+  check_command->callback([check_flags] { check(check_flags->name, check_flags->data); });
+
+  CLI::App* show_command = data->add_subcommand("show", "show the first images with their classes");
+  const auto show_flags = std::make_shared<ShowFlags>();
+  show_command->add_option("NAME", show_flags->name, known + ", or a folder of IDX files")
+      ->required();
+  show_command->add_option("--part", show_flags->part, "train or test")->capture_default_str();
+  show_command->add_option("--count", show_flags->count, "how many images")
+      ->check(CLI::Range(1, 10000))
+      ->capture_default_str();
+  show_command->add_option("--out", show_flags->out, "write a PNG: a file, or - for stdout")
+      ->type_name("FILE");
+  add_data_dir(*show_command, show_flags->data.root);
+  show_command->add_option("--seed", show_flags->data.seed, "of generated data")
+      ->capture_default_str();
+  show_command->callback([show_flags] { show(*show_flags); });
+}
+
+}  // namespace lamina::cli
