@@ -12,6 +12,13 @@
 
 #define LAMINA_INLINE inline __attribute__((always_inline))
 
+// In front of a short loop over registers, which have no addresses to loop over.
+#ifdef __clang__
+#define LAMINA_UNROLL _Pragma("unroll")
+#else
+#define LAMINA_UNROLL _Pragma("GCC unroll 16")
+#endif
+
 namespace lamina::cpu {
 
 inline constexpr std::int64_t kLanes = 16;
