@@ -96,12 +96,12 @@ constexpr auto gradient_table(std::integer_sequence<int, i...>) {
 }  // namespace
 
 CorrelateBlock* correlate_block(std::int64_t a, std::int64_t b) {
-  constexpr auto table = correlate_table(std::make_integer_sequence<int, kMaxA * kMaxB>{});
+  static constexpr auto table = correlate_table(std::make_integer_sequence<int, kMaxA * kMaxB>{});
   return table[static_cast<std::size_t>((a - 1) * kMaxB + b - 1)];
 }
 
 GradientBlock* gradient_block(std::int64_t a, std::int64_t b) {
-  constexpr auto table = gradient_table(std::make_integer_sequence<int, kMaxA * kMaxB>{});
+  static constexpr auto table = gradient_table(std::make_integer_sequence<int, kMaxA * kMaxB>{});
   return table[static_cast<std::size_t>((a - 1) * kMaxB + b - 1)];
 }
 

@@ -16,11 +16,11 @@ inline constexpr std::int64_t kMaxA = 8, kMaxB = 6;
 // What the compiler can keep in 32 registers: the sums, b operands and one more.
 constexpr bool block_fits(std::int64_t a, std::int64_t b) { return a * b + b + 1 <= 31; }
 
-// Cycles a block takes for one step on two multiply-add ports and two load ports; fewer than eight
-// sums cannot hide the latency of four cycles.
-constexpr double block_cost(std::int64_t a, std::int64_t b) {
-  const std::int64_t sums = a * b < 8 ? 8 : a * b, loads = a + b;
-  return static_cast<double>(sums > loads ? sums : loads) / 2;
+// Cycles a block takes to start and end, and for each step of its loop: two multiply-adds a cycle
+// and what was measured on top. Small blocks lose more to the rest.
+constexpr double block_cost(std::int64_t a, std::int64_t b, std::int64_t steps) {
+  const auto sums = static_cast<double>(a * b);
+  return sums + 6 + static_cast<double>(steps) * (sums / 2 + 1.5);
 }
 
 // out[b][a] = bias[a] + sum over rows r and taps t of x[r][b * x_step + t] * w[r][t][a]
@@ -70,8 +70,7 @@ BlockSize choose_block(std::int64_t filters, std::int64_t count, const Steps& st
       double cost = 0;
       for_each_block(filters, a, [&](std::int64_t, std::int64_t na) {
         for_each_block(count, b, [&](std::int64_t first, std::int64_t nb) {
-          // The two is what starting and storing a block costs on top.
-          cost += block_cost(na, nb) * (static_cast<double>(steps(first, nb)) + 2);
+          cost += block_cost(na, nb, steps(first, nb));
         });
       });
       if (best_cost < 0 || cost < best_cost) {

@@ -64,7 +64,7 @@ struct Correlation {
   void plan() {
     block = choose_block(out.c, out.w, [this](std::int64_t q, std::int64_t count) {
       const Range taps = taps_at(q, count);
-      return taps.end - taps.begin;
+      return r * (taps.end - taps.begin);
     });
   }
 

@@ -16,12 +16,34 @@ struct Lanes<8> {
   using F = float __attribute__((vector_size(32)));
   using I = std::int32_t __attribute__((vector_size(32)));
   using B = std::uint8_t __attribute__((vector_size(8)));
+  // Spelt out: this is what compilers turn into one instruction.
+  static LAMINA_INLINE I widen(const B& b) {
+    return I{b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]};
+  }
 };
 template <>
 struct Lanes<16> {
   using F = float __attribute__((vector_size(64)));
   using I = std::int32_t __attribute__((vector_size(64)));
   using B = std::uint8_t __attribute__((vector_size(16)));
+  static LAMINA_INLINE I widen(const B& b) {
+    return I{b[0],
+             b[1],
+             b[2],
+             b[3],
+             b[4],
+             b[5],
+             b[6],
+             b[7],
+             b[8],
+             b[9],
+             b[10],
+             b[11],
+             b[12],
+             b[13],
+             b[14],
+             b[15]};
+  }
 };
 
 template <class V>
@@ -86,33 +108,38 @@ struct AvgForward {
   }
 };
 
-// The gradient of place i of a window of output channel `at`.
+// The gradients of the two places of row r of the window of output channel `at`.
 struct MaxBackward {
   const float* dy;
   const std::uint8_t* idx;
 
   template <int lanes>
-  LAMINA_INLINE auto vector(std::int64_t at, int i) const {
+  LAMINA_INLINE void vector(std::int64_t at, int r, float* left, float* right) const {
     using L = Lanes<lanes>;
-    const auto place = __builtin_convertvector(get<typename L::B>(idx + at), typename L::I);
-    return place == i ? get<typename L::F>(dy + at) : typename L::F{};
+    const auto gradient = get<typename L::F>(dy + at);
+    const auto place = L::widen(get<typename L::B>(idx + at));
+    put(left, place == 2 * r ? gradient : typename L::F{});
+    put(right, place == 2 * r + 1 ? gradient : typename L::F{});
   }
-  float scalar(std::int64_t at, int i) const { return idx[at] == i ? dy[at] : 0.0f; }
+  void scalar(std::int64_t at, int r, float* left, float* right) const {
+    *left = idx[at] == 2 * r ? dy[at] : 0.0f;
+    *right = idx[at] == 2 * r + 1 ? dy[at] : 0.0f;
+  }
 };
 
 struct AvgBackward {
   const float* dy;
 
   template <int lanes>
-  LAMINA_INLINE auto vector(std::int64_t at, int) const {
-    return get<typename Lanes<lanes>::F>(dy + at) * 0.25f;
+  LAMINA_INLINE void vector(std::int64_t at, int, float* left, float* right) const {
+    const auto share = get<typename Lanes<lanes>::F>(dy + at) * 0.25f;
+    put(left, share);
+    put(right, share);
   }
-  float scalar(std::int64_t at, int) const { return dy[at] * 0.25f; }
+  void scalar(std::int64_t at, int, float* left, float* right) const {
+    *left = *right = dy[at] * 0.25f;
+  }
 };
-
-std::int64_t row_grain(const Shape& out) {
-  return std::max<std::int64_t>(1, 4096 / (out.w * out.c));
-}
 
 // For c = 0, lanes, ... the last vector shifted back so that it ends with the last channel.
 template <int lanes, class F>
@@ -122,63 +149,86 @@ LAMINA_INLINE void for_each_vector(std::int64_t channels, const F& f) {
   if (c < channels) f(channels - lanes);
 }
 
+// One row of windows: `whole` of its `pixels` outputs may be written as whole vectors. Everything
+// by value: the loops store through char, which may change any object in memory.
+template <int lanes, class Op>
+void forward_row(const Op op,
+                 const float* left,
+                 const std::int64_t stride,
+                 const std::int64_t channels,
+                 const std::int64_t pixels,
+                 const std::int64_t whole,
+                 std::int64_t at,
+                 float* const y) {
+  for (std::int64_t q = 0; q < pixels; ++q, left += 2 * channels, at += channels) {
+    const Window w{{left, left + channels, left + stride, left + stride + channels}};
+    if (q >= whole)
+      for (std::int64_t c = 0; c < channels; ++c) op.scalar(w, c, at + c, y);
+    else if (channels < lanes)
+      op.template vector<lanes>(w, 0, at, y);
+    else
+      for_each_vector<lanes>(channels,
+                             [=](std::int64_t c) { op.template vector<lanes>(w, c, at + c, y); });
+  }
+}
+
+// Row r of the windows.
+template <int lanes, class Op>
+void backward_row(const Op op,
+                  const int r,
+                  float* left,
+                  const std::int64_t channels,
+                  const std::int64_t pixels,
+                  const std::int64_t whole,
+                  std::int64_t at) {
+  for (std::int64_t q = 0; q < pixels; ++q, left += 2 * channels, at += channels) {
+    float* const right = left + channels;
+    if (q >= whole)
+      for (std::int64_t c = 0; c < channels; ++c) op.scalar(at + c, r, left + c, right + c);
+    else if (channels < lanes)
+      op.template vector<lanes>(at, r, left, right);
+    else
+      for_each_vector<lanes>(channels, [=](std::int64_t c) {
+        op.template vector<lanes>(at + c, r, left + c, right + c);
+      });
+  }
+}
+
+// Calls body(row of outputs, its outputs that may be written as whole vectors): with fewer channels
+// than lanes a vector reaches beyond its pixel, which the last pixels of a thread's range may not.
+template <int lanes, class Body>
+void for_each_row(const Context& ctx, const Shape& out, const Body& body) {
+  const std::int64_t odd = out.c < lanes ? (lanes + out.c - 1) / out.c : 0;
+  const std::int64_t grain = std::max<std::int64_t>(1, 4096 / (out.w * out.c));
+  parallel_for(ctx, out.n * out.h, grain, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t row = begin; row < end; ++row)
+      body(row, std::clamp<std::int64_t>((end - row) * out.w - odd, 0, out.w));
+  });
+}
+
 template <int lanes, class Op>
 void forward(
     const Context& ctx, const Shape& in, const Shape& out, const float* x, float* y, const Op& op) {
-  const std::int64_t channels = in.c, stride = in.w * in.c;
-  // Pixels before the end of the range whose vectors would leave it.
-  const std::int64_t odd = channels < lanes ? (lanes + channels - 1) / channels : 0;
-  parallel_for(ctx, out.n * out.h, row_grain(out), [&](std::int64_t begin, std::int64_t end) {
-    const std::int64_t whole = end * out.w - odd;
-    for (std::int64_t row = begin; row < end; ++row) {
-      const float* const top = x + (row / out.h * in.h + row % out.h * 2) * stride;
-      for (std::int64_t q = 0; q < out.w; ++q) {
-        const float* const left = top + 2 * q * channels;
-        const Window w{{left, left + channels, left + stride, left + stride + channels}};
-        const std::int64_t pixel = row * out.w + q, at = pixel * channels;
-        if (channels >= lanes)
-          for_each_vector<lanes>(
-              channels, [&](std::int64_t c) { op.template vector<lanes>(w, c, at + c, y); });
-        else if (pixel < whole)
-          op.template vector<lanes>(w, 0, at, y);
-        else
-          for (std::int64_t c = 0; c < channels; ++c) op.scalar(w, c, at + c, y);
-      }
-    }
+  const std::int64_t stride = in.w * in.c;
+  for_each_row<lanes>(ctx, out, [&](std::int64_t row, std::int64_t whole) {
+    const float* const top = x + (row / out.h * in.h + row % out.h * 2) * stride;
+    forward_row<lanes>(op, top, stride, in.c, out.w, whole, row * out.w * out.c, y);
   });
 }
 
 template <int lanes, class Op>
 void backward(const Context& ctx, const Shape& in, const Shape& out, float* dx, const Op& op) {
-  const std::int64_t channels = in.c, stride = in.w * in.c;
-  const std::int64_t odd = channels < lanes ? (lanes + channels - 1) / channels : 0;
-  parallel_for(ctx, out.n * out.h, row_grain(out), [&](std::int64_t begin, std::int64_t end) {
-    const std::int64_t whole = end * out.w - odd;
-    for (std::int64_t row = begin; row < end; ++row) {
-      const std::int64_t p = row % out.h;
-      float* const top = dx + (row / out.h * in.h + p * 2) * stride;
-      for (int r = 0; r < 2; ++r) {
-        for (std::int64_t q = 0; q < out.w; ++q) {
-          float* const left = top + r * stride + 2 * q * channels;
-          const std::int64_t pixel = row * out.w + q, at = pixel * channels;
-          for (int s = 0; s < 2; ++s) {
-            float* const to = left + s * channels;
-            const int place = 2 * r + s;
-            if (channels >= lanes)
-              for_each_vector<lanes>(channels, [&](std::int64_t c) {
-                put(to + c, op.template vector<lanes>(at + c, place));
-              });
-            else if (pixel < whole)
-              put(to, op.template vector<lanes>(at, place));
-            else
-              for (std::int64_t c = 0; c < channels; ++c) to[c] = op.scalar(at + c, place);
-          }
-        }
-        // A column that no window covers.
-        std::fill(top + r * stride + 2 * out.w * channels, top + (r + 1) * stride, 0.0f);
-      }
-      if (p + 1 == out.h) std::fill(top + 2 * stride, top + (in.h - 2 * p) * stride, 0.0f);
+  const std::int64_t stride = in.w * in.c;
+  for_each_row<lanes>(ctx, out, [&](std::int64_t row, std::int64_t whole) {
+    const std::int64_t p = row % out.h;
+    float* const top = dx + (row / out.h * in.h + p * 2) * stride;
+    for (int r = 0; r < 2; ++r) {
+      float* const line = top + r * stride;
+      backward_row<lanes>(op, r, line, in.c, out.w, whole, row * out.w * out.c);
+      // A column that no window covers.
+      std::fill(line + 2 * out.w * in.c, line + stride, 0.0f);
     }
+    if (p + 1 == out.h) std::fill(top + 2 * stride, top + (in.h - 2 * p) * stride, 0.0f);
   });
 }
 
