@@ -33,7 +33,8 @@ void ChartAxis::round_out(double most) {
 bool ChartAxis::empty() const { return !std::isfinite(high_ - low_); }
 
 double ChartAxis::share(double value) const {
-  return logarithmic_ ? std::log(value / low_) / std::log(high_ / low_)
+  // Differences of logarithms: the quotient of two values may be too large for a double.
+  return logarithmic_ ? (std::log(value) - std::log(low_)) / (std::log(high_) - std::log(low_))
                       : (value - low_) / (high_ - low_);
 }
 

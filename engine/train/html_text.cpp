@@ -89,9 +89,8 @@ std::string significant(double value) {
 
 std::string measured(double value) {
   if (!std::isfinite(value)) return kDash;
-  std::string text = fmt::format("{:#.4g}", value);
-  if (text.back() == '.') text.pop_back();
-  return short_exponent(std::move(text));
+  if (std::abs(value) >= 1000) return significant(value);  // no zeros after a point to keep
+  return short_exponent(fmt::format("{:#.4g}", value));
 }
 
 std::string percent(double fraction, int decimals) {
