@@ -115,7 +115,7 @@ done
 
 # --- Scripts -------------------------------------------------------------------------------------
 if command -v shellcheck >/dev/null; then
-  report "shellcheck" "$(shellcheck "${scripts[@]}" 2>&1 | head -n 40)"
+  report "shellcheck" "$(shellcheck -s bash -e SC1090,SC1091 "${scripts[@]}" 2>&1 | head -n 40)"
 else
   skipped "shellcheck" "not installed; tools/bootstrap.sh --with-lint"
 fi
