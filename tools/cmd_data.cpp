@@ -10,6 +10,7 @@
 
 #include "engine/core/error.h"
 #include "engine/data/atomic_file.h"
+#include "engine/data/byte_reader.h"
 #include "engine/data/contact_sheet.h"
 #include "engine/data/download.h"
 #include "engine/data/png.h"
@@ -94,7 +95,7 @@ void get(const std::string& name, const std::string& data_dir, const std::string
 
 void print_files(const IdxFiles& files, const DatasetInfo* info, const std::string& mend) {
   const std::array<FileReport, 4> reports = verify_files(files, info, mend);
-  fmt::print("{:<30}{:>12}  {:<66}{}\n", "file", "bytes", "SHA-256 of its content", "");
+  fmt::print("{:<30}{:>12}  {}\n", "file", "bytes", "SHA-256 of its content");
   for (const FileReport& report : reports) {
     if (report.path.empty()) continue;
     fmt::print("{:<30}{:>12}  {:<66}{}\n",

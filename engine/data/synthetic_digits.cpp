@@ -14,6 +14,7 @@
 #include <span>
 
 #include "engine/core/error.h"
+#include "engine/data/digit_glyphs.h"
 #include "engine/data/philox_sequence.h"
 #include "engine/data/registry.h"
 #include "engine/data/split.h"
@@ -22,204 +23,12 @@ namespace lamina {
 namespace {
 
 constexpr int kSide = 28;
-constexpr int kDigits = 10;
 // The draws of one data set: which digit (per ten samples), how it is drawn, the noise (per
 // sample); the test part has its own three.
 constexpr std::uint32_t kDeckStream = stream::kSynthetic;
 constexpr std::uint32_t kPenStream = stream::kSynthetic + 1;
 constexpr std::uint32_t kNoiseStream = stream::kSynthetic + 2;
 constexpr std::uint32_t kTestStreams = 3;
-
-struct Point {
-  float x, y;
-};
-
-// Point, control, point, control, ..., point in a box from (0, 0), top left, to (1, 1). A control
-// point on the line between its neighbours makes a straight line.
-using Stroke = std::vector<Point>;
-using Glyph = std::vector<Stroke>;
-
-Stroke line(Point a, Point b) { return {a, {(a.x + b.x) / 2, (a.y + b.y) / 2}, b}; }
-
-Stroke polyline(std::initializer_list<Point> points) {
-  Stroke stroke;
-  for (Point p : points) {
-    if (!stroke.empty())
-      stroke.push_back({(stroke.back().x + p.x) / 2, (stroke.back().y + p.y) / 2});
-    stroke.push_back(p);
-  }
-  return stroke;
-}
-
-// The shapes that people write, by digit.
-std::array<std::vector<Glyph>, kDigits> all_glyphs() {
-  const Stroke bowl = {
-      {.4f, .47f}, {.98f, .45f}, {.97f, .74f}, {.95f, 1}, {.48f, 1}, {.15f, 1}, {.02f, .86f}};
-  return {{
-      // 0: round, narrow
-      {{{{.5f, 0}, {1, 0}, {1, .5f}, {1, 1}, {.5f, 1}, {0, 1}, {0, .5f}, {0, 0}, {.5f, 0}}},
-       {{{.6f, 0},
-         {.95f, .1f},
-         {.8f, .55f},
-         {.7f, 1},
-         {.4f, 1},
-         {.05f, .95f},
-         {.2f, .45f},
-         {.3f, 0},
-         {.65f, .02f}}}},
-      // 1: a line, with a flag, with a flag and a foot
-      {{line({.5f, 0}, {.5f, 1})},
-       {polyline({{.25f, .25f}, {.55f, 0}, {.55f, 1}})},
-       {polyline({{.25f, .22f}, {.52f, 0}, {.52f, 1}}), line({.2f, 1}, {.85f, 1})}},
-      // 2: straight foot, wavy foot, looped foot
-      {{{{.05f, .28f},
-         {.08f, 0},
-         {.5f, 0},
-         {.95f, 0},
-         {.93f, .3f},
-         {.9f, .52f},
-         {.03f, 1},
-         {.5f, 1},
-         {1, 1}}},
-       {{{.05f, .2f},
-         {.2f, 0},
-         {.5f, 0},
-         {.9f, 0},
-         {.88f, .3f},
-         {.85f, .6f},
-         {.05f, .95f},
-         {.35f, .75f},
-         {.6f, .93f},
-         {.8f, 1.08f},
-         {1, .85f}}},
-       {{{.08f, .2f},
-         {.2f, 0},
-         {.5f, 0},
-         {.92f, 0},
-         {.85f, .35f},
-         {.75f, .7f},
-         {.3f, .98f},
-         {0, 1.05f},
-         {.05f, .85f},
-         {.15f, .7f},
-         {.45f, .9f},
-         {.7f, 1.05f},
-         {1, .9f}}}},
-      // 3: round, flat-topped
-      {{{{.05f, .15f}, {.25f, 0}, {.5f, 0}, {.95f, 0}, {.92f, .24f}, {.9f, .46f}, {.4f, .47f}},
-        bowl},
-       {polyline({{.05f, 0}, {.93f, 0}, {.4f, .47f}}), bowl}},
-      // 4: open, closed
-      {{polyline({{.18f, 0}, {.05f, .58f}, {1, .58f}}), line({.75f, .1f}, {.72f, 1})},
-       {polyline({{.72f, 0}, {0, .68f}, {1, .68f}}), line({.72f, 0}, {.7f, 1})}},
-      // 5: with corners, in one curve
-      {{polyline({{.95f, 0}, {.17f, 0}, {.1f, .45f}}),
-        {{.1f, .45f},
-         {.35f, .36f},
-         {.55f, .37f},
-         {1, .4f},
-         {.97f, .7f},
-         {.94f, 1},
-         {.45f, 1},
-         {.15f, 1},
-         {.02f, .87f}}},
-       {{{.95f, .02f},
-         {.5f, 0},
-         {.25f, .02f},
-         {.15f, .2f},
-         {.15f, .38f},
-         {.5f, .38f},
-         {.75f, .48f},
-         {1.1f, .65f},
-         {.85f, .88f},
-         {.6f, 1.08f},
-         {.02f, .95f}}}},
-      // 6: curved, straight-backed
-      {{{{.8f, .02f},
-         {.1f, .15f},
-         {.05f, .65f},
-         {.05f, 1},
-         {.5f, 1},
-         {.97f, 1},
-         {.97f, .72f},
-         {.95f, .45f},
-         {.5f, .45f},
-         {.12f, .45f},
-         {.06f, .7f}}},
-       {{{.6f, 0},
-         {.3f, .25f},
-         {.12f, .65f},
-         {0, 1},
-         {.45f, 1},
-         {.88f, 1},
-         {.88f, .76f},
-         {.85f, .55f},
-         {.5f, .55f},
-         {.2f, .56f},
-         {.1f, .75f}}}},
-      // 7: plain, barred, bent
-      {{polyline({{.05f, 0}, {.95f, 0}, {.35f, 1}})},
-       {polyline({{.05f, 0}, {.95f, 0}, {.4f, 1}}), line({.3f, .48f}, {.92f, .48f})},
-       {{{.05f, .15f}, {.07f, 0}, {.15f, 0}, {.5f, .06f}, {.95f, 0}, {.5f, .4f}, {.45f, 1}}}},
-      // 8: two rings, one crossed stroke
-      {{{{.5f, .47f},
-         {.08f, .46f},
-         {.1f, .22f},
-         {.12f, 0},
-         {.5f, 0},
-         {.88f, 0},
-         {.9f, .22f},
-         {.92f, .46f},
-         {.5f, .47f}},
-        {{.5f, .47f},
-         {.98f, .48f},
-         {.98f, .74f},
-         {.97f, 1},
-         {.5f, 1},
-         {.03f, 1},
-         {.02f, .74f},
-         {.02f, .48f},
-         {.5f, .47f}}},
-       {{{.88f, .14f},
-         {.65f, -.08f},
-         {.3f, .03f},
-         {-.05f, .22f},
-         {.5f, .47f},
-         {1.05f, .75f},
-         {.7f, .96f},
-         {.4f, 1.08f},
-         {.12f, .88f},
-         {-.1f, .66f},
-         {.5f, .47f},
-         {.98f, .3f},
-         {.88f, .14f}}}},
-      // 9: straight, hooked
-      {{{{.93f, .28f},
-         {.9f, 0},
-         {.5f, 0},
-         {.05f, 0},
-         {.05f, .28f},
-         {.06f, .55f},
-         {.5f, .55f},
-         {.88f, .55f},
-         {.93f, .28f},
-         {.93f, .7f},
-         {.78f, 1}}},
-       {{{.9f, .26f},
-         {.85f, 0},
-         {.5f, 0},
-         {.08f, 0},
-         {.08f, .28f},
-         {.1f, .53f},
-         {.5f, .53f},
-         {.85f, .53f},
-         {.9f, .26f},
-         {1, 1},
-         {.5f, 1},
-         {.2f, 1},
-         {.12f, .85f}}}},
-  }};
-}
 
 // How much ink a pixel took, 0 to 1.
 using Canvas = std::array<float, kSide * kSide>;
@@ -341,7 +150,7 @@ Dataset make_synthetic_digits(Part part, std::uint64_t seed, std::int64_t limit)
   data.images.resize(static_cast<std::size_t>(data.count * kSide * kSide));
 
   const std::uint32_t streams = part == Part::train ? 0 : kTestStreams;
-  const std::array<std::vector<Glyph>, kDigits> glyphs = all_glyphs();
+  const std::array<std::vector<Glyph>, kDigits> glyphs = digit_glyphs();
   std::array<std::int32_t, kDigits> deck;
   std::iota(deck.begin(), deck.end(), 0);
   std::vector<std::int32_t> dealt;
