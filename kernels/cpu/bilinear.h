@@ -30,6 +30,10 @@ inline Tap tap_of(std::int64_t out, std::int64_t in_size, std::int64_t out_size)
           static_cast<float>(fraction)};
 }
 
+inline void fill_taps(std::int64_t in_size, std::int64_t out_size, Tap* taps) {
+  for (std::int64_t i = 0; i < out_size; ++i) taps[i] = tap_of(i, in_size, out_size);
+}
+
 // The columns of a resize, element by element of a row: tables in memory of the caller.
 class Columns {
  public:

@@ -6,19 +6,23 @@ namespace {
 
 // One block of 16 floats of each image, from f on.
 template <bool full>
-LAMINA_INLINE void gather_block(const Tile& tile, const float* from, float* to) {
+LAMINA_INLINE void gather_block(const Tile& tile, const float* from, float* to, std::int64_t step) {
   Vec m[16];
+  LAMINA_UNROLL
   for (int lane = 0; lane < kLanes; ++lane)
     m[lane] = full || lane < tile.images ? load(from + lane * tile.stride) : Vec{};
   transpose(m);
-  for (int f = 0; f < kLanes; ++f) store(to + f * kLanes, m[f]);
+  LAMINA_UNROLL
+  for (int f = 0; f < kLanes; ++f) store(to + f * step, m[f]);
 }
 
 template <bool full>
 LAMINA_INLINE void scatter_block(const Tile& tile, const float* from, float* to) {
   Vec m[16];
+  LAMINA_UNROLL
   for (int f = 0; f < kLanes; ++f) m[f] = load(from + f * kLanes);
   transpose(m);
+  LAMINA_UNROLL
   for (int lane = 0; lane < kLanes; ++lane)
     if (full || lane < tile.images) store(to + lane * tile.stride, m[lane]);
 }
@@ -33,19 +37,20 @@ LAMINA_INLINE void for_each_block(std::int64_t count, const Block& block) {
 
 }  // namespace
 
-void gather_lanes(const Tile& tile, const float* from, std::int64_t count, float* to) {
+void gather_lanes(
+    const Tile& tile, const float* from, std::int64_t count, float* to, std::int64_t step) {
   if (count < kLanes) {
     for (std::int64_t f = 0; f < count; ++f)
       for (std::int64_t lane = 0; lane < kLanes; ++lane)
-        to[f * kLanes + lane] = lane < tile.images ? from[lane * tile.stride + f] : 0.0f;
+        to[f * step + lane] = lane < tile.images ? from[lane * tile.stride + f] : 0.0f;
     return;
   }
   if (tile.images == kLanes)
-    for_each_block(count,
-                   [&](std::int64_t f) { gather_block<true>(tile, from + f, to + f * kLanes); });
+    for_each_block(
+        count, [&](std::int64_t f) { gather_block<true>(tile, from + f, to + f * step, step); });
   else
-    for_each_block(count,
-                   [&](std::int64_t f) { gather_block<false>(tile, from + f, to + f * kLanes); });
+    for_each_block(
+        count, [&](std::int64_t f) { gather_block<false>(tile, from + f, to + f * step, step); });
 }
 
 void scatter_lanes(const Tile& tile, const float* from, std::int64_t count, float* to) {

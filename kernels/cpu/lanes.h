@@ -30,22 +30,26 @@ LAMINA_INLINE Vec quads_odd(const Vec& a, const Vec& b) {
 // quarters themselves.
 LAMINA_INLINE void transpose(Vec (&m)[16]) {
   Vec t[16];
+  LAMINA_UNROLL
   for (int i = 0; i < 16; i += 2) {
     t[i] = interleave_low(m[i], m[i + 1]);
     t[i + 1] = interleave_high(m[i], m[i + 1]);
   }
+  LAMINA_UNROLL
   for (int i = 0; i < 16; i += 4) {
     m[i] = pairs_low(t[i], t[i + 2]);
     m[i + 1] = pairs_high(t[i], t[i + 2]);
     m[i + 2] = pairs_low(t[i + 1], t[i + 3]);
     m[i + 3] = pairs_high(t[i + 1], t[i + 3]);
   }
+  LAMINA_UNROLL
   for (int i = 0; i < 4; ++i) {
     t[i] = quads_even(m[i], m[i + 4]);
     t[i + 4] = quads_odd(m[i], m[i + 4]);
     t[i + 8] = quads_even(m[i + 8], m[i + 12]);
     t[i + 12] = quads_odd(m[i + 8], m[i + 12]);
   }
+  LAMINA_UNROLL
   for (int i = 0; i < 4; ++i) {
     m[i] = quads_even(t[i], t[i + 8]);
     m[i + 8] = quads_odd(t[i], t[i + 8]);
@@ -56,10 +60,13 @@ LAMINA_INLINE void transpose(Vec (&m)[16]) {
 
 // lane i of the result is the sum of the lanes of m[i], always in the same order.
 LAMINA_INLINE Vec sum_each(Vec (&m)[16]) {
+  LAMINA_UNROLL
   for (int i = 0; i < 8; ++i)
     m[i] = interleave_low(m[2 * i], m[2 * i + 1]) + interleave_high(m[2 * i], m[2 * i + 1]);
+  LAMINA_UNROLL
   for (int i = 0; i < 4; ++i)
     m[i] = pairs_low(m[2 * i], m[2 * i + 1]) + pairs_high(m[2 * i], m[2 * i + 1]);
+  LAMINA_UNROLL
   for (int i = 0; i < 2; ++i)
     m[i] = quads_even(m[2 * i], m[2 * i + 1]) + quads_odd(m[2 * i], m[2 * i + 1]);
   return quads_even(m[0], m[1]) + quads_odd(m[0], m[1]);
@@ -70,8 +77,10 @@ struct Tile {
   std::int64_t images, stride;
 };
 
-// to[f][lane] = from[lane * stride + f] for f in [0, count); lanes without an image are zero.
-void gather_lanes(const Tile& tile, const float* from, std::int64_t count, float* to);
+// to[f][lane] = from[lane * stride + f] for f in [0, count); lanes without an image are zero. The
+// vectors of `to` are `step` floats apart.
+void gather_lanes(
+    const Tile& tile, const float* from, std::int64_t count, float* to, std::int64_t step = kLanes);
 // to[lane * stride + f] = from[f][lane], for the lanes that have an image.
 void scatter_lanes(const Tile& tile, const float* from, std::int64_t count, float* to);
 

@@ -58,9 +58,11 @@ void prepare(Context& ctx,
   const std::int64_t row_floats = std::max(in_row, 2 * kLanes);
   const std::size_t tables_size = Columns::table_floats(out.w, out.c);
   float* const levels = device_of(ctx).scratch<float>(
-      static_cast<std::size_t>(in.c * kLevels + 3 * ctx.threads() * row_floats) + tables_size);
+      static_cast<std::size_t>(in.c * kLevels + 4 * out.h + 3 * ctx.threads() * row_floats) +
+      tables_size);
   float* const tables = levels + in.c * kLevels;
-  float* const rows = tables + tables_size;
+  auto* const taps = reinterpret_cast<Tap*>(tables + tables_size);
+  float* const rows = tables + tables_size + 4 * out.h;
   fill_levels(opts, in.c, levels);
 
   const std::int32_t* const samples = order.as<std::int32_t>() + state->cursor;
@@ -82,22 +84,21 @@ void prepare(Context& ctx,
   }
 
   const Columns columns(in.w, out.w, in.c, tables);
+  fill_taps(in.h, out.h, taps);
   const std::int64_t grain = std::max<std::int64_t>(1, 4096 / out_row);
   parallel_for(ctx, out.n * out.h, grain, [&](std::int64_t begin, std::int64_t end) {
     float* const upper = rows + 3 * omp_get_thread_num() * row_floats;
     float* const lower = upper + row_floats;
     float* const blended = lower + row_floats;
     for (std::int64_t i = begin; i < end; ++i) {
-      const Tap tap = tap_of(i % out.h, in.h, out.h);
+      const Tap tap = taps[i % out.h];
       const std::uint8_t* const image = pixels + samples[i / out.h] * in.per_sample();
       normalise(image + tap.lower * in_row, in_row, in.c, levels, lower);
       normalise(image + tap.upper * in_row, in_row, in.c, levels, upper);
       map_range(
           0,
           in_row,
-          [&tap](const Vec& a, const Vec& b) {
-            return a * tap.lower_weight + b * tap.upper_weight;
-          },
+          [tap](const Vec& a, const Vec& b) { return a * tap.lower_weight + b * tap.upper_weight; },
           blended,
           static_cast<const float*>(lower),
           static_cast<const float*>(upper));

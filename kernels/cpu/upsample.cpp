@@ -15,15 +15,20 @@ namespace {
 struct Scratch {
   Scratch(Context& ctx, const Shape& in, const Shape& out)
       : row_floats(std::max(in.w * in.c, 2 * kLanes)) {
+    static_assert(sizeof(Tap) == 4 * sizeof(float));
     const std::size_t tables_size = Columns::table_floats(out.w, out.c);
-    tables = device_of(ctx).scratch<float>(tables_size +
-                                           static_cast<std::size_t>(ctx.threads() * row_floats));
+    const auto rows_size = static_cast<std::size_t>(ctx.threads() * row_floats);
+    tables = device_of(ctx).scratch<float>(tables_size + rows_size +
+                                           static_cast<std::size_t>(4 * out.h));
     rows = tables + tables_size;
+    taps = reinterpret_cast<Tap*>(rows + rows_size);
+    fill_taps(in.h, out.h, taps);
   }
   float* row() const { return rows + omp_get_thread_num() * row_floats; }
 
   std::int64_t row_floats;
   float *tables, *rows;
+  Tap* taps;  // of the rows
 };
 
 }  // namespace
@@ -40,14 +45,12 @@ void upsample_forward(Context& ctx, const Tensor& x, const Tensor& y) {
   parallel_for(ctx, out.n * out.h, grain, [&](std::int64_t begin, std::int64_t end) {
     float* const blended = scratch.row();
     for (std::int64_t i = begin; i < end; ++i) {
-      const Tap tap = tap_of(i % out.h, in.h, out.h);
+      const Tap tap = scratch.taps[i % out.h];
       const float* const image = xs + i / out.h * in.h * in_row;
       map_range(
           0,
           in_row,
-          [&tap](const Vec& a, const Vec& b) {
-            return a * tap.lower_weight + b * tap.upper_weight;
-          },
+          [tap](const Vec& a, const Vec& b) { return a * tap.lower_weight + b * tap.upper_weight; },
           blended,
           image + tap.lower * in_row,
           image + tap.upper * in_row);
@@ -71,7 +74,7 @@ void upsample_backward(Context& ctx, const Tensor& dy, const Tensor& dx) {
       float* const image = dxs + n * in.h * in_row;
       std::fill(image, image + in.h * in_row, 0.0f);
       for (std::int64_t p = 0; p < out.h; ++p) {
-        const Tap tap = tap_of(p, in.h, out.h);
+        const Tap tap = scratch.taps[p];
         columns.backward(dys + (n * out.h + p) * out_row, row);
         const auto add = [&](std::int64_t h, float weight) {
           float* const to = image + h * in_row;

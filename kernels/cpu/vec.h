@@ -6,6 +6,10 @@
 #include <cstdint>
 #include <cstring>
 
+#ifdef __AVX512F__
+#include <immintrin.h>  // masked loads and stores, which the extension cannot say
+#endif
+
 // Without AVX-512 the compiler warns that 64-byte vectors have no fixed calling convention; every
 // function that takes or returns one is inlined.
 #pragma GCC diagnostic ignored "-Wpsabi"
@@ -34,14 +38,22 @@ LAMINA_INLINE Vec load(const float* p) {
 LAMINA_INLINE void store(float* p, const Vec& v) { std::memcpy(p, &v, sizeof v); }
 LAMINA_INLINE Vec splat(float value) { return value - Vec{}; }
 
-// The first `count` lanes; the others are `rest`.
+// The first `count` lanes; the others are `rest`. What lies behind them is not touched.
 LAMINA_INLINE Vec load_part(const float* p, std::int64_t count, float rest = 0.0f) {
+#ifdef __AVX512F__
+  return _mm512_mask_loadu_ps(splat(rest), static_cast<__mmask16>((1u << count) - 1u), p);
+#else
   Vec v = splat(rest);
   std::memcpy(&v, p, static_cast<std::size_t>(count) * sizeof(float));
   return v;
+#endif
 }
 LAMINA_INLINE void store_part(float* p, const Vec& v, std::int64_t count) {
+#ifdef __AVX512F__
+  _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1u << count) - 1u), v);
+#else
   std::memcpy(p, &v, static_cast<std::size_t>(count) * sizeof(float));
+#endif
 }
 
 // y[i] = f(x[i]...) for i in [begin, end), sixteen at a time; y may be one of the x.

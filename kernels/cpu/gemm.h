@@ -1,0 +1,29 @@
+// A small matrix product, rows split over the threads: c[m][j] = bias[j] + sum_l a(m, l) * b[l][j].
+//
+// Nothing is copied: a is read element by element through its strides, b in whole vectors along j,
+// and a block of c stays in registers for the whole sum. Meant for matrices that fit the caches.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+
+#include "engine/core/context.h"
+
+namespace lamina::cpu {
+
+struct Gemm {
+  std::int64_t m = 0, j = 0, l = 0;
+  const float* a = nullptr;
+  std::int64_t a_m = 0, a_l = 0;  // distances between neighbours in a
+  const float* b = nullptr;       // rows may be read in whole vectors: j >= 16, or b_l >= 16
+  std::int64_t b_l = 0;
+  const float* bias = nullptr;  // j floats with b's reading rule, or null
+  float* c = nullptr;           // dense rows of j
+
+  void run(const Context& ctx) const;
+
+ private:
+  void run_rows(std::int64_t begin, std::int64_t end) const;
+};
+
+}  // namespace lamina::cpu

@@ -1,0 +1,149 @@
+// Fully connected layers on our own matrix product: its blocks fit small layers, and the weights
+// need no layout of their own but in the forward pass, where they are transposed.
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+
+#include "engine/core/parallel.h"
+#include "kernels/checks.h"
+#include "kernels/cpu/gemm.h"
+#include "kernels/cpu/lanes.h"
+#include "kernels/cpu/linear_impl.h"
+#include "kernels/cpu/pointwise.h"
+#include "kernels/cpu/vec_math.h"
+
+namespace lamina::cpu {
+namespace {
+
+std::int64_t round_up(std::int64_t n) { return (n + kLanes - 1) / kLanes * kLanes; }
+
+class DirectLinear final : public Linear {
+ public:
+  DirectLinear(Context& ctx, const LinearDesc& desc) : ctx_(ctx), desc_(desc) {}
+
+  std::size_t workspace_bytes() const override {
+    // The transposed weights and the bias, or rows widened to a vector.
+    const std::int64_t forward = desc_.in * k_wide() + k_wide();
+    const std::int64_t widened = desc_.in < kLanes ? std::max(desc_.n, desc_.k) * kLanes : 0;
+    return static_cast<std::size_t>(std::max(forward, widened)) * sizeof(float);
+  }
+
+  std::string describe() const override { return "direct"; }
+
+  void forward(const Tensor& x,
+               const Tensor& w,
+               const Tensor& b,
+               const Tensor& y,
+               void* workspace) override {
+    checks::linear_forward(desc_, x, w, b, y);
+    float* const transposed = static_cast<float*>(workspace);
+    float* const bias = transposed + desc_.in * k_wide();
+    transpose_weights(w.as<float>(), transposed);
+    if (desc_.bias) std::copy_n(b.as<float>(), desc_.k, bias);
+    const Gemm gemm{.m = desc_.n,
+                    .j = desc_.k,
+                    .l = desc_.in,
+                    .a = x.as<float>(),
+                    .a_m = desc_.in,
+                    .a_l = 1,
+                    .b = transposed,
+                    .b_l = k_wide(),
+                    .bias = desc_.bias ? bias : nullptr,
+                    .c = y.as<float>()};
+    gemm.run(ctx_);
+    if (desc_.act == Act::none) return;
+    visit_act(desc_.act, [&](auto a) {
+      pointwise(
+          ctx_,
+          desc_.n * desc_.k,
+          [a](const Vec& v) { return a.forward(v); },
+          y.as<float>(),
+          static_cast<const float*>(y.as<float>()));
+    });
+  }
+
+  void backward_data(const Tensor& dy,
+                     const Tensor& w,
+                     const Tensor& dx,
+                     void* workspace) override {
+    checks::linear_backward_data(desc_, dy, w, dx);
+    const Rows weights = readable(w.as<float>(), desc_.k, static_cast<float*>(workspace));
+    const Gemm gemm{.m = desc_.n,
+                    .j = desc_.in,
+                    .l = desc_.k,
+                    .a = dy.as<float>(),
+                    .a_m = desc_.k,
+                    .a_l = 1,
+                    .b = weights.data,
+                    .b_l = weights.stride,
+                    .c = dx.as<float>()};
+    gemm.run(ctx_);
+  }
+
+  void backward_weights(const Tensor& x,
+                        const Tensor& dy,
+                        const Tensor& dw,
+                        const Tensor& db,
+                        void* workspace) override {
+    checks::linear_backward_weights(desc_, x, dy, dw, db);
+    const Rows inputs = readable(x.as<float>(), desc_.n, static_cast<float*>(workspace));
+    const Gemm gemm{.m = desc_.k,
+                    .j = desc_.in,
+                    .l = desc_.n,
+                    .a = dy.as<float>(),
+                    .a_m = 1,
+                    .a_l = desc_.k,
+                    .b = inputs.data,
+                    .b_l = inputs.stride,
+                    .c = dw.as<float>()};
+    gemm.run(ctx_);
+    if (db) sum_rows(dy.as<float>(), db.as<float>());
+  }
+
+ private:
+  std::int64_t k_wide() const { return round_up(desc_.k); }
+
+  // transposed[i][k] = w[k][i], rows of whole vectors.
+  void transpose_weights(const float* w, float* transposed) const {
+    const std::int64_t blocks = k_wide() / kLanes;
+    parallel_for(ctx_, blocks, 1 + 4096 / desc_.in, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i) {
+        const Tile filters{std::min(kLanes, desc_.k - i * kLanes), desc_.in};
+        gather_lanes(
+            filters, w + i * kLanes * desc_.in, desc_.in, transposed + i * kLanes, k_wide());
+      }
+    });
+  }
+
+  struct Rows {
+    const float* data;
+    std::int64_t stride;
+  };
+  // Rows of `in` floats that may be read a vector at a time.
+  Rows readable(const float* rows, std::int64_t count, float* workspace) const {
+    if (desc_.in >= kLanes) return {rows, desc_.in};
+    for (std::int64_t i = 0; i < count; ++i)
+      store(workspace + i * kLanes, load_part(rows + i * desc_.in, desc_.in));
+    return {workspace, kLanes};
+  }
+
+  // db[k] = sum over n of dy[n][k]
+  void sum_rows(const float* dy, float* db) const {
+    for (std::int64_t k = 0; k < desc_.k; k += kLanes) {
+      const std::int64_t count = std::min(kLanes, desc_.k - k);
+      Vec sum{};
+      for (std::int64_t n = 0; n < desc_.n; ++n) sum += load_part(dy + n * desc_.k + k, count);
+      store_part(db + k, sum, count);
+    }
+  }
+
+  Context& ctx_;
+  LinearDesc desc_;
+};
+
+}  // namespace
+
+std::unique_ptr<Linear> make_direct_linear(Context& ctx, const LinearDesc& desc) {
+  return std::make_unique<DirectLinear>(ctx, desc);
+}
+
+}  // namespace lamina::cpu

@@ -1,0 +1,20 @@
+// The implementations behind cpu::make_linear, for it and for tests.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "kernels/linear.h"
+
+namespace lamina::cpu {
+
+enum class LinearImpl { automatic, direct, dnnl };
+
+// Our own products, for layers whose weights stay in the cache (linear_direct.cpp); any shape.
+std::unique_ptr<Linear> make_direct_linear(Context& ctx, const LinearDesc& desc);
+
+// oneDNN, any shape (linear_dnnl.cpp).
+std::unique_ptr<Linear> make_dnnl_linear(Context& ctx, const LinearDesc& desc);
+
+// make_linear with the choice made by the caller.
+std::unique_ptr<Linear> make_linear_by(Context& ctx, const LinearDesc& desc, LinearImpl impl);
+
+}  // namespace lamina::cpu
