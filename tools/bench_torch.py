@@ -1,5 +1,5 @@
-# Times one training step in PyTorch and in `lamina bench`, side by side: rounds of both alternate in
-# one run, so that whatever else the machine does hits both.
+# Times one training step in PyTorch and in `lamina bench`, side by side: rounds of both alternate
+# in one run, so that whatever else the machine does hits both.
 #
 #   python3 tools/bench_torch.py lenet_bn --batch 64 --threads 2
 #
@@ -10,8 +10,8 @@
 # PyTorch runs at its best: OpenBLAS on OpenMP where the system has it, a malloc that keeps its
 # memory, denormals flushed, gradients set to None, everything warm. Contiguous and channels_last,
 # Adam's loop and its foreach form, eager and traced are tried in every combination; the fastest
-# ones enter the rounds, and the best of them counts. Every timing runs in a process of its own; each
-# gives the median of its steps, the report the median over the rounds and their range.
+# ones enter the rounds, and the best of them counts. Every timing runs in a process of its own and
+# gives the median of its steps; the report has the median over the rounds and their range.
 # SPDX-License-Identifier: Apache-2.0
 import argparse
 import glob
@@ -116,7 +116,8 @@ def find_finalists(args):
     for combination in itertools.product(FORMATS, ADAMS, MODES):
         run = time_torch(args, combination, args.seconds / 2)
         timed.append((run["ms"], combination))
-        print(f"  {', '.join(combination):30} {run['ms']:9.3f} ms a step (least {run['ms_min']:.3f})")
+        print(f"  {', '.join(combination):30} {run['ms']:9.3f} ms a step "
+              f"(least {run['ms_min']:.3f})")
     return [combination for _, combination in sorted(timed)[:args.finalists]], run["torch"]
 
 
@@ -175,8 +176,8 @@ def main():
     width = max(len(row["name"]) for row in rows)
     print(f"\n{'':{width}}   ms a step   lowest  highest   images/s   ({args.rounds} rounds)")
     for row in rows:
-        print(f"{row['name']:{width}}   {row['ms']:9.3f}  {row['ms_low']:7.3f}  {row['ms_high']:7.3f}"
-              f"  {row['images_per_second']:9.0f}")
+        print(f"{row['name']:{width}}   {row['ms']:9.3f}  {row['ms_low']:7.3f}  "
+              f"{row['ms_high']:7.3f}  {row['images_per_second']:9.0f}")
     report = {"net": args.net, "batch": args.batch, "threads": args.threads, "load_average": load,
               "results": rows}
     if lamina_runs:

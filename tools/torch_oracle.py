@@ -7,12 +7,16 @@
 # distance is the Euclidean norm of the difference; PyTorch's float32 distance is the smallest over
 # the settings that change its arithmetic. scale is ||t64||, with two exceptions:
 # - A convolution's bias in front of a batch norm in train mode has a gradient of exactly zero in
-#   theory: a sum of terms dy that cancel. Its scale is ||dy||, one rounding of every term.
+#   theory: a sum of M terms dy that cancel. Its scale is log2(M) * ||dy||: one rounding of each
+#   partial sum when the terms are added in pairs, the most careful way.
 # - The loss is one number, and PyTorch's can be right by luck. Its scale is
 #   |loss| + sum |dloss/do * o| over the outputs o: one rounding of each number it is made from.
-# ReLU and max pooling decide by comparing; where a decision hangs on the last bits, float32 may take
-# another branch than float64 and nothing can be judged. closest_tie() finds how near a batch comes.
+# ReLU and max pooling decide by comparing; where a decision hangs on the last bits, float32 may
+# take another branch than float64 and nothing can be judged. closest_tie() finds how near a batch
+# comes.
 # SPDX-License-Identifier: Apache-2.0
+import math
+
 import numpy
 import torch
 from torch import nn
@@ -48,13 +52,14 @@ def evaluate(name, state, images, labels, train, dtype, onednn=True):
     results.update({f"grad.{key}": p.grad for key, p in net.named_parameters()})
     if train:
         results.update({f"state.{key}": value for key, value in net.named_buffers()})
-    scales = {key: value.grad.norm().item() for key, value in terms.items()}
+    scales = {key: value.grad.norm().item() * math.log2(value.numel() / value.shape[1])
+              for key, value in terms.items()}
     scales["loss"] = (loss.abs() + (output.grad * output).abs().sum()).item()
     return {key: value.double().numpy() for key, value in results.items()}, scales
 
 
 def closest_tie(name, state, images, train):
-    """The least |x| that a ReLU decides on and the least lead of a max pool's winner, in float64."""
+    """The least |x| a ReLU decides on and the least lead of a max pool's winner, in float64."""
     net = _load(name, state).double().train(train)
     with torch.no_grad(), _TieWatch() as watch:
         net(torch.from_numpy(images).double())

@@ -1,7 +1,7 @@
 # Finds a Python that has PyTorch: the scripts that need it call require() before `import torch`.
 #
-# PyTorch often belongs to another interpreter than the first `python3` on the PATH (a distribution's
-# package serves only the system's); then the script is started again with that one.
+# PyTorch often belongs to another interpreter than the first `python3` on the PATH (a
+# distribution's package serves only the system's); then the script starts again with that one.
 # SPDX-License-Identifier: Apache-2.0
 import importlib.util
 import os
@@ -19,13 +19,16 @@ def require():
         return
     for candidate in _CANDIDATES:
         path = shutil.which(candidate)
-        if path and os.path.realpath(path) != os.path.realpath(sys.executable) and \
-                subprocess.run([path, "-c", "import numpy, torch"], check=False,
-                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0:
+        if path and _imports(path):
             os.execv(path, [path, *sys.argv])
     print("SKIP: no python3 here can import torch and numpy; "
           "install them (Debian, Ubuntu: apt install python3-torch) to compare with PyTorch.")
     sys.exit(SKIPPED)
+
+
+def _imports(python):
+    done = subprocess.run([python, "-c", "import numpy, torch"], capture_output=True, check=False)
+    return done.returncode == 0
 
 
 def _has_torch():

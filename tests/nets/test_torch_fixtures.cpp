@@ -5,7 +5,7 @@
 // The float32 results may be five times as far from float64 as PyTorch's own float32 is (the rule
 // with its floor stands in tools/torch_oracle.py); `ref` in float64 must agree to 1e-12.
 // SPDX-License-Identifier: Apache-2.0
-#include <cmath>
+#include <ostream>
 
 #include <fmt/core.h>
 #include <gtest/gtest.h>
@@ -26,6 +26,11 @@ struct Runner {
 struct Case {
   std::string net;
   Runner runner;
+
+  std::string name() const {
+    return fmt::format("{}_{}_{}", net, name_of(runner.backend), name_of(runner.dtype));
+  }
+  friend void PrintTo(const Case& value, std::ostream* out) { *out << value.name(); }
 };
 
 std::vector<double> to_doubles(const HostTensor& tensor) {
@@ -142,10 +147,7 @@ INSTANTIATE_TEST_SUITE_P(Nets,
                          TorchFixtures,
                          testing::ValuesIn(all_cases()),
                          [](const testing::TestParamInfo<Case>& test) {
-                           return fmt::format("{}_{}_{}",
-                                              test.param.net,
-                                              name_of(test.param.runner.backend),
-                                              name_of(test.param.runner.dtype));
+                           return test.param.name();
                          });
 
 }  // namespace
