@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstdlib>
 #include <exception>
 #include <span>
@@ -77,16 +78,21 @@ class PartFile {
 // One try of one mirror, as the C callbacks of libcurl see it. They must not throw, so they keep
 // what was thrown and stop the transfer.
 struct Transfer {
+  using Clock = std::chrono::steady_clock;
+
   PartFile& part;
   const PublishedFile& file;
   const DownloadOpts& opts;
   std::string mirror;
-  bool too_long = false;
+  // libcurl's own limit on slow transfers judges by an average and so comes seconds late.
+  Clock::time_point last_bytes = Clock::now();
+  bool too_long = false, stalled = false;
   std::exception_ptr thrown;
 
   static std::size_t on_bytes(char* bytes, std::size_t size, std::size_t count, void* user) {
     auto& self = *static_cast<Transfer*>(user);
     try {
+      self.last_bytes = Clock::now();
       // Refuses what cannot be the file before it fills the disk.
       self.too_long =
           self.part.size() + static_cast<std::int64_t>(size * count) > self.file.gzip_bytes;
@@ -105,7 +111,9 @@ struct Transfer {
       if (self.opts.progress)
         self.opts.progress(
             {self.file.name + ".gz", self.mirror, self.part.size(), self.file.gzip_bytes});
-      return 0;
+      self.stalled =
+          Clock::now() - self.last_bytes >= std::chrono::seconds(self.opts.stall_timeout_s);
+      return self.stalled ? 1 : 0;
     } catch (...) {
       self.thrown = std::current_exception();
       return 1;
@@ -138,7 +146,7 @@ std::string describe(CURLcode code, long status, const Transfer& transfer, const
   if (transfer.too_long)
     return fmt::format("it sends more than the {} bytes of the file", transfer.file.gzip_bytes);
   if (code == CURLE_HTTP_RETURNED_ERROR) return fmt::format("HTTP status {}", status);
-  if (code == CURLE_OPERATION_TIMEDOUT) return "it stopped answering";
+  if (transfer.stalled) return "it stopped answering";
   std::string text = detail[0] != '\0' ? detail : curl_easy_strerror(code);
   if (code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE)
     text += " (is the package ca-certificates installed?)";
@@ -165,8 +173,6 @@ Outcome fetch_rest(const std::string& mirror,
   curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
   curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, detail.data());
   curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, static_cast<long>(opts.connect_timeout_s));
-  curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
-  curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, static_cast<long>(opts.stall_timeout_s));
   curl_easy_setopt(curl, CURLOPT_RESUME_FROM_LARGE, static_cast<curl_off_t>(part.size()));
   curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, &Transfer::on_bytes);
   curl_easy_setopt(curl, CURLOPT_WRITEDATA, &transfer);
