@@ -62,13 +62,17 @@ void gradient(const GradientArgs& args) {
       dy += args.dy_step;
     }
   }
+  if (args.add) {
+    LAMINA_UNROLL
+    for (int i = 0; i < a; ++i) {
+      LAMINA_UNROLL
+      for (int j = 0; j < b; ++j) sum[i][j] += load(args.sums + (i * b + j) * kLanes);
+    }
+  }
   LAMINA_UNROLL
   for (int i = 0; i < a; ++i) {
     LAMINA_UNROLL
-    for (int j = 0; j < b; ++j) {
-      float* const to = args.sums + (i * b + j) * kLanes;
-      store(to, load(to) + sum[i][j]);
-    }
+    for (int j = 0; j < b; ++j) store(args.sums + (i * b + j) * kLanes, sum[i][j]);
   }
 }
 

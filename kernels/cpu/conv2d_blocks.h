@@ -36,12 +36,13 @@ struct CorrelateArgs {
 using CorrelateBlock = void(const CorrelateArgs& args);
 CorrelateBlock* correlate_block(std::int64_t a, std::int64_t b);
 
-// sums[a][b] += sum over output rows p and pixels q of x[p][q * x_step + b] * dy[p][q * dy_step +
+// sums[a][b] = sum over output rows p and pixels q of x[p][q * x_step + b] * dy[p][q * dy_step +
 // a]
 struct GradientArgs {
   const float* x;  // of the first row, pixel and tap
   const float* dy;
   float* sums;
+  bool add;
   std::int64_t rows, pixels;
   std::int64_t x_row, x_step, dy_row, dy_step;
 };

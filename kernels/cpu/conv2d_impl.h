@@ -6,11 +6,11 @@
 
 namespace lamina::cpu {
 
-enum class Conv2dImpl { automatic, direct, dnnl };
+enum class Conv2dImpl { automatic, images, dnnl };
 
-// Our own kernels for few channels (conv2d_direct.cpp).
-bool direct_conv2d_can_run(const Conv2dDesc& desc);
-std::unique_ptr<Conv2d> make_direct_conv2d(Context& ctx, const Conv2dDesc& desc);
+// Our own kernels for few channels (conv2d_images.cpp).
+bool images_conv2d_can_run(const Conv2dDesc& desc);
+std::unique_ptr<Conv2d> make_images_conv2d(Context& ctx, const Conv2dDesc& desc);
 
 // oneDNN, any shape (conv2d_dnnl.cpp).
 std::unique_ptr<Conv2d> make_dnnl_conv2d(Context& ctx, const Conv2dDesc& desc);

@@ -1,7 +1,8 @@
-// A small matrix product, rows split over the threads: c[m][j] = bias[j] + sum_l a(m, l) * b[l][j].
+// A small matrix product: c[m][j] = bias[j] + sum over l of a(m, l) * b(l)[j].
 //
-// Nothing is copied: a is read element by element through its strides, b in whole vectors along j,
-// and a block of c stays in registers for the whole sum. Meant for matrices that fit the caches.
+// Nothing is copied: a is read element by element through its strides, b in vectors along j, and a
+// block of c stays in registers for the whole sum. Meant for matrices that fit the caches. The
+// order of a sum depends on neither the blocks nor the threads.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -15,9 +16,9 @@ struct Gemm {
   std::int64_t m = 0, j = 0, l = 0;
   const float* a = nullptr;
   std::int64_t a_m = 0, a_l = 0;  // distances between neighbours in a
-  const float* b = nullptr;       // rows may be read in whole vectors: j >= 16, or b_l >= 16
-  std::int64_t b_l = 0;
-  const float* bias = nullptr;  // j floats with b's reading rule, or null
+  const float* b = nullptr;
+  std::int64_t b_l = 0;         // between rows of b, whose elements lie side by side
+  const float* bias = nullptr;  // j floats, or null
   float* c = nullptr;           // dense rows of j
 
   void run(const Context& ctx) const;

@@ -20,11 +20,9 @@ class DirectLinear final : public Linear {
  public:
   DirectLinear(Context& ctx, const LinearDesc& desc) : ctx_(ctx), desc_(desc) {}
 
+  // The transposed weights.
   std::size_t workspace_bytes() const override {
-    // The transposed weights and the bias, or rows widened to a vector.
-    const std::int64_t forward = desc_.in * k_wide() + k_wide();
-    const std::int64_t widened = desc_.in < kLanes ? std::max(desc_.n, desc_.k) * kLanes : 0;
-    return static_cast<std::size_t>(std::max(forward, widened)) * sizeof(float);
+    return static_cast<std::size_t>(desc_.in * k_wide()) * sizeof(float);
   }
 
   std::string describe() const override { return "direct"; }
@@ -36,9 +34,7 @@ class DirectLinear final : public Linear {
                void* workspace) override {
     checks::linear_forward(desc_, x, w, b, y);
     float* const transposed = static_cast<float*>(workspace);
-    float* const bias = transposed + desc_.in * k_wide();
     transpose_weights(w.as<float>(), transposed);
-    if (desc_.bias) std::copy_n(b.as<float>(), desc_.k, bias);
     const Gemm gemm{.m = desc_.n,
                     .j = desc_.k,
                     .l = desc_.in,
@@ -47,7 +43,7 @@ class DirectLinear final : public Linear {
                     .a_l = 1,
                     .b = transposed,
                     .b_l = k_wide(),
-                    .bias = desc_.bias ? bias : nullptr,
+                    .bias = desc_.bias ? b.as<float>() : nullptr,
                     .c = y.as<float>()};
     gemm.run(ctx_);
     if (desc_.act == Act::none) return;
@@ -61,39 +57,31 @@ class DirectLinear final : public Linear {
     });
   }
 
-  void backward_data(const Tensor& dy,
-                     const Tensor& w,
-                     const Tensor& dx,
-                     void* workspace) override {
+  void backward_data(const Tensor& dy, const Tensor& w, const Tensor& dx, void*) override {
     checks::linear_backward_data(desc_, dy, w, dx);
-    const Rows weights = readable(w.as<float>(), desc_.k, static_cast<float*>(workspace));
     const Gemm gemm{.m = desc_.n,
                     .j = desc_.in,
                     .l = desc_.k,
                     .a = dy.as<float>(),
                     .a_m = desc_.k,
                     .a_l = 1,
-                    .b = weights.data,
-                    .b_l = weights.stride,
+                    .b = w.as<float>(),
+                    .b_l = desc_.in,
                     .c = dx.as<float>()};
     gemm.run(ctx_);
   }
 
-  void backward_weights(const Tensor& x,
-                        const Tensor& dy,
-                        const Tensor& dw,
-                        const Tensor& db,
-                        void* workspace) override {
+  void backward_weights(
+      const Tensor& x, const Tensor& dy, const Tensor& dw, const Tensor& db, void*) override {
     checks::linear_backward_weights(desc_, x, dy, dw, db);
-    const Rows inputs = readable(x.as<float>(), desc_.n, static_cast<float*>(workspace));
     const Gemm gemm{.m = desc_.k,
                     .j = desc_.in,
                     .l = desc_.n,
                     .a = dy.as<float>(),
                     .a_m = 1,
                     .a_l = desc_.k,
-                    .b = inputs.data,
-                    .b_l = inputs.stride,
+                    .b = x.as<float>(),
+                    .b_l = desc_.in,
                     .c = dw.as<float>()};
     gemm.run(ctx_);
     if (db) sum_rows(dy.as<float>(), db.as<float>());
@@ -112,18 +100,6 @@ class DirectLinear final : public Linear {
             filters, w + i * kLanes * desc_.in, desc_.in, transposed + i * kLanes, k_wide());
       }
     });
-  }
-
-  struct Rows {
-    const float* data;
-    std::int64_t stride;
-  };
-  // Rows of `in` floats that may be read a vector at a time.
-  Rows readable(const float* rows, std::int64_t count, float* workspace) const {
-    if (desc_.in >= kLanes) return {rows, desc_.in};
-    for (std::int64_t i = 0; i < count; ++i)
-      store(workspace + i * kLanes, load_part(rows + i * desc_.in, desc_.in));
-    return {workspace, kLanes};
   }
 
   // db[k] = sum over n of dy[n][k]

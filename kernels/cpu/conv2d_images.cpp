@@ -155,9 +155,9 @@ struct Correlation {
   }
 };
 
-class DirectConv2d final : public Conv2d {
+class ImagesConv2d final : public Conv2d {
  public:
-  DirectConv2d(Context& ctx, const Conv2dDesc& desc)
+  ImagesConv2d(Context& ctx, const Conv2dDesc& desc)
       : ctx_(ctx),
         desc_(desc),
         y_(desc.y()),
@@ -180,7 +180,7 @@ class DirectConv2d final : public Conv2d {
   }
 
   std::string describe() const override {
-    return fmt::format("direct, 16 images wide, forward {}x{}, data {}x{}, weights {}x{}",
+    return fmt::format("images, forward {}x{}, data {}x{}, weights {}x{}",
                        forward_.block.a,
                        forward_.block.b,
                        backward_.block.a,
@@ -328,12 +328,14 @@ class DirectConv2d final : public Conv2d {
     float* const ones = dy_lanes + y_.per_sample() * kLanes;
     float* const lane_sums = ones + kLanes;
     std::fill_n(ones, kLanes, 1.0f);
-    std::fill_n(lane_sums, slot_floats() * kLanes, 0.0f);
+    // What rounds the slot up to whole vectors is not the gradient of anything.
+    const std::int64_t used = desc_.weights() + desc_.k;
+    std::fill_n(lane_sums + used * kLanes, (slot_floats() - used) * kLanes, 0.0f);
     for (std::int64_t tile = begin; tile < end; ++tile) {
       const std::int64_t first = tile * kLanes;
       image.gather(tile_at(tile, desc_.x), x + first * desc_.x.per_sample(), 0, desc_.x.h, x_lanes);
       gather_lanes(tile_at(tile, y_), dy + first * y_.per_sample(), y_.per_sample(), dy_lanes);
-      add_tile(x_lanes, dy_lanes, ones, lane_sums);
+      add_tile(x_lanes, dy_lanes, ones, tile > begin, lane_sums);
     }
     for (std::int64_t i = 0; i < slot_floats(); i += kLanes) {
       Vec m[16];
@@ -342,37 +344,32 @@ class DirectConv2d final : public Conv2d {
     }
   }
 
-  void add_tile(const float* x, const float* dy, const float* ones, float* sums) const {
+  // The gradient over one tile, added to the sums or put there.
+  void add_tile(const float* x, const float* dy, const float* ones, bool add, float* sums) const {
+    const std::int64_t x_row = forward_.lanes().row_floats();
     GradientArgs args{};
-    args.pixels = y_.w;
-    args.x_row = desc_.stride_h * forward_.lanes().row_floats();
+    args.add = add;
+    args.x_row = desc_.stride_h * x_row;
     args.dy_step = y_.c * kLanes;
     args.dy_row = y_.w * args.dy_step;
-    // As many rows at a time as leave room in the first-level cache for the sums.
-    constexpr std::int64_t kCacheFloats = 6144;
-    const std::int64_t strip = std::max<std::int64_t>(
-        1, kCacheFloats / (forward_.lanes().row_floats() + y_.w * gradient_.a * kLanes));
     for_each_block(desc_.k, gradient_.a, [&](std::int64_t k, std::int64_t a) {
+      args.x_step = desc_.stride_w * desc_.x.c * kLanes;
+      args.pixels = y_.w;
       for (std::int64_t r = 0; r < desc_.r; ++r) {
         // Output rows whose window row r lies inside the image.
-        const std::int64_t above = desc_.pad_h - r;
-        const std::int64_t p_begin = above <= 0 ? 0 : (above + desc_.stride_h - 1) / desc_.stride_h;
+        const std::int64_t above = std::max<std::int64_t>(0, desc_.pad_h - r);
         const std::int64_t below = desc_.x.h - 1 + desc_.pad_h - r;
-        const std::int64_t p_end = below < 0 ? 0 : std::min(y_.h, below / desc_.stride_h + 1);
-        args.x_step = desc_.stride_w * desc_.x.c * kLanes;
-        for (std::int64_t p = p_begin; p < p_end; p += strip) {
-          args.rows = std::min(strip, p_end - p);
-          args.dy = dy + p * args.dy_row + k * kLanes;
-          const float* const row =
-              x + (p * desc_.stride_h + r - desc_.pad_h) * forward_.lanes().row_floats();
-          float* to = sums + (k * desc_.r + r * a) * taps_ * kLanes;
-          for_each_block(taps_, gradient_.b, [&](std::int64_t t, std::int64_t b) {
-            args.x = row + t * kLanes;
-            args.sums = to;
-            gradient_block(a, b)(args);
-            to += a * b * kLanes;
-          });
-        }
+        const std::int64_t begin = (above + desc_.stride_h - 1) / desc_.stride_h;
+        const std::int64_t end = below < 0 ? 0 : std::min(y_.h, below / desc_.stride_h + 1);
+        args.rows = std::max<std::int64_t>(0, end - begin);
+        args.dy = dy + begin * args.dy_row + k * kLanes;
+        const float* const row = x + (begin * desc_.stride_h + r - desc_.pad_h) * x_row;
+        args.sums = sums + (k * desc_.r + r * a) * taps_ * kLanes;
+        for_each_block(taps_, gradient_.b, [&](std::int64_t t, std::int64_t b) {
+          args.x = row + t * kLanes;
+          gradient_block(a, b)(args);
+          args.sums += a * b * kLanes;
+        });
       }
       // The bias: a tap whose input is one everywhere.
       args.x = ones;
@@ -382,7 +379,6 @@ class DirectConv2d final : public Conv2d {
       args.rows = 1;
       args.pixels = y_.h * y_.w;
       gradient_block(a, 1)(args);
-      args.pixels = y_.w;
     });
   }
 
@@ -407,7 +403,7 @@ class DirectConv2d final : public Conv2d {
 
 }  // namespace
 
-bool direct_conv2d_can_run(const Conv2dDesc& desc) {
+bool images_conv2d_can_run(const Conv2dDesc& desc) {
   const bool plain = desc.groups == 1 && desc.dilation_h == 1 && desc.dilation_w == 1;
   // The flipped correlation of the data gradient needs unit stride and padding within the window.
   const bool flips =
@@ -415,8 +411,8 @@ bool direct_conv2d_can_run(const Conv2dDesc& desc) {
   return plain && (flips || !desc.backward_data);
 }
 
-std::unique_ptr<Conv2d> make_direct_conv2d(Context& ctx, const Conv2dDesc& desc) {
-  return std::make_unique<DirectConv2d>(ctx, desc);
+std::unique_ptr<Conv2d> make_images_conv2d(Context& ctx, const Conv2dDesc& desc) {
+  return std::make_unique<ImagesConv2d>(ctx, desc);
 }
 
 }  // namespace lamina::cpu
