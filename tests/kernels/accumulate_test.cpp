@@ -1,0 +1,43 @@
+// y += x.
+// SPDX-License-Identifier: Apache-2.0
+#include "kernels/accumulate.h"
+
+#include "tests/kernels/harness.h"
+
+namespace lamina::test {
+namespace {
+
+Problem make_problem(const Shape& shape, const std::string& regime) {
+  Problem problem{.name = "accumulate/" + shape.to_string() + "/" + regime};
+  Draw draw(problem.name);
+  const bool whole = regime == "exact";
+  const auto data = [&] { return whole ? draw.whole(shape, -99, 99) : draw.normal(shape); };
+  // One addition, so one rounding.
+  problem.slots = {in("x", shape, data()), inout("y", shape, data(), Budget{whole ? 0.0 : 1.0})};
+  problem.body = [](Call& call) { accumulate(call.ctx(), call["x"], call["y"]); };
+  return problem;
+}
+
+class AccumulateKernel : public KernelTest {};
+LAMINA_OVER_BACKENDS(AccumulateKernel);
+
+TEST_P(AccumulateKernel, Shapes) {
+  Table table(GetParam());
+  std::vector<Shape> shapes{{1, 1, 1, 1},
+                            {1, 3, 5, 7},
+                            {3, 1, 1, 5},
+                            {2, 7, 5, 3},
+                            {7, 28, 28, 6},
+                            {64, 28, 28, 6},
+                            {64, 1, 1, 120}};
+  Draw draw("accumulate/random");
+  for (int i = 0; i < 20; ++i)
+    shapes.push_back({draw.roll(1, 5), draw.roll(1, 9), draw.roll(1, 9), draw.roll(1, 40)});
+  for (const Shape& shape : shapes) {
+    table.check(make_problem(shape, "exact"));
+    table.check(make_problem(shape, "real"));
+  }
+}
+
+}  // namespace
+}  // namespace lamina::test

@@ -1,0 +1,114 @@
+// Pointwise activations.
+// SPDX-License-Identifier: Apache-2.0
+#include "kernels/activation.h"
+
+#include <array>
+#include <limits>
+
+#include <fmt/format.h>
+
+#include "tests/kernels/harness.h"
+
+namespace lamina::test {
+namespace {
+
+constexpr std::array kActs{Act::none, Act::relu, Act::relu6, Act::tanh, Act::sigmoid};
+
+bool stays_exact(Act act) { return act != Act::tanh && act != Act::sigmoid; }
+
+// exp and tanh are polynomials on vectors: a few roundings each.
+Budget forward_budget(Act act) { return stays_exact(act) ? exactly() : Budget{8}; }
+
+std::string name_of_case(Act act, const Shape& shape, const char* pass) {
+  return fmt::format("activation/{}/{}/{}", name_of(act), shape.to_string(), pass);
+}
+
+Problem forward_problem(Act act, const Shape& shape) {
+  Problem problem{.name = name_of_case(act, shape, "forward")};
+  Draw draw(problem.name);
+  problem.slots = {in("x", shape, draw.normal(shape, 1, 4)), out("y", shape, forward_budget(act))};
+  problem.body = [act](Call& call) { act_forward(call.ctx(), act, call["x"], call["y"]); };
+  problem.in_place = {{"y", "x"}};
+  return problem;
+}
+
+Problem backward_problem(Act act, const Shape& shape) {
+  const Values y = rounded_to_f32(execute_ref(forward_problem(act, shape)).values.at("y"));
+  Problem problem{.name = name_of_case(act, shape, "backward")};
+  Draw draw(problem.name);
+  const Values dy = draw.normal(shape);
+  // 1 - y*y is small where y is near 1, but its error is not.
+  Values magnitude(dy.size());
+  for (std::size_t i = 0; i < dy.size(); ++i) magnitude[i] = std::abs(dy[i]) * (1 + y[i] * y[i]);
+  const Budget budget = stays_exact(act) ? exactly() : Budget{4, magnitude};
+  problem.slots = {in("y", shape, y), in("dy", shape, dy), out("dx", shape, budget)};
+  problem.body = [act](Call& call) {
+    act_backward(call.ctx(), act, call["y"], call["dy"], call["dx"]);
+  };
+  problem.in_place = {{"dx", "dy"}};
+  return problem;
+}
+
+class ActivationKernel : public KernelTest {};
+LAMINA_OVER_BACKENDS(ActivationKernel);
+
+TEST_P(ActivationKernel, Shapes) {
+  Table table(GetParam());
+  std::vector<Shape> shapes{{1, 1, 1, 1},
+                            {1, 3, 5, 7},
+                            {3, 7, 1, 5},
+                            {7, 28, 28, 6},
+                            {64, 10, 10, 16},
+                            features(7, 120),
+                            features(64, 84)};
+  Draw draw("activation/random");
+  for (int i = 0; i < 10; ++i)
+    shapes.push_back({draw.roll(1, 5), draw.roll(1, 9), draw.roll(1, 9), draw.roll(1, 40)});
+  for (Act act : kActs) {
+    for (const Shape& shape : shapes) {
+      table.check(forward_problem(act, shape));
+      table.check(backward_problem(act, shape));
+    }
+  }
+}
+
+// Far out the functions are flat, and at the corners the slope is PyTorch's choice: 0.
+TEST_P(ActivationKernel, EdgesOfTheRange) {
+  Table table(GetParam());
+  const double infinity = std::numeric_limits<double>::infinity();
+  const Values edges{-infinity, -1e30, -200, -104, -90, -20, -9, -1e-3, -1e-30, 0,
+                     1e-30,     1e-3,  0.5,  5.5,  6,   6.5, 9,  20,    90,     infinity};
+  for (Act act : kActs) {
+    const Shape shape = features(1, static_cast<std::int64_t>(edges.size()));
+    Problem forward = forward_problem(act, shape);
+    forward.name = fmt::format("activation/{}/edges/forward", name_of(act));
+    forward.slot("x").values = rounded_to_f32(edges);
+    table.check(forward);
+    if (act == Act::none) continue;
+    Problem backward = backward_problem(act, shape);
+    backward.name = fmt::format("activation/{}/edges/backward", name_of(act));
+    backward.slot("y").values = rounded_to_f32(execute_ref(forward).values.at("y"));
+    if (!stays_exact(act)) backward.slot("dx").budget.magnitude = {4.0};
+    table.check(backward);
+  }
+}
+
+TEST(ActivationGradients, MatchDifferences) {
+  for (Act act : kActs) {
+    const Shape shape{2, 3, 5, 7};
+    Problem problem{.name = name_of_case(act, shape, "difference")};
+    Draw draw(problem.name);
+    problem.slots = {in("x", shape, draw.normal(shape, 1, 3)),
+                     in("dy", shape, draw.normal(shape)),
+                     out("y", shape, {}),
+                     out("dx", shape, {})};
+    problem.body = [act](Call& call) {
+      act_forward(call.ctx(), act, call["x"], call["y"]);
+      act_backward(call.ctx(), act, call["y"], call["dy"], call["dx"]);
+    };
+    check_gradients(problem, "y", "dy", {{"x", "dx"}});
+  }
+}
+
+}  // namespace
+}  // namespace lamina::test

@@ -1,0 +1,304 @@
+// Batch normalisation: training, inference and both backward passes.
+// SPDX-License-Identifier: Apache-2.0
+#include "kernels/batch_norm.h"
+
+#include <array>
+#include <cmath>
+
+#include <fmt/format.h>
+
+#include "tests/kernels/harness.h"
+
+namespace lamina::test {
+namespace {
+
+struct Case {
+  std::string name;
+  Shape shape;
+  BatchNormOpts opts;
+  double mean = 0.5, deviation = 2;  // of x
+};
+
+constexpr std::array kActs{Act::none, Act::relu, Act::relu6, Act::tanh, Act::sigmoid};
+
+std::vector<Case> cases() {
+  std::vector<Case> all{
+      {"two_values", {2, 1, 1, 1}, {}},
+      {"two_values_each", {1, 2, 1, 3}, {}},
+      {"odd", {3, 5, 7, 5}, {}},
+      {"one_sample", {1, 7, 5, 3}, {}},
+      {"features", features(7, 33), {}},
+      {"one_channel", {5, 7, 3, 1}, {}},
+      {"many_channels", {2, 3, 3, 131}, {}},
+      {"large_eps", {3, 5, 5, 7}, {.eps = 1e-3}},
+      {"momentum_of_one", {3, 5, 5, 7}, {.momentum = 1}},
+      {"no_momentum", {3, 5, 5, 7}, {.momentum = 0}},
+      // E[x^2] - E[x]^2 in f32 would lose everything here.
+      {"far_from_zero", {5, 7, 7, 3}, {}, 1000, 0.5},
+      {"tiny_deviation", {5, 7, 7, 3}, {}, 0, 1e-4},
+  };
+  for (Act act : kActs)
+    all.push_back({fmt::format("{}", name_of(act)), {3, 5, 3, 6}, {.act = act}});
+  for (std::int64_t batch : {7, 64}) {
+    all.push_back(
+        {fmt::format("lenet_bn/conv1.1@{}", batch), {batch, 28, 28, 6}, {.act = Act::relu}});
+    all.push_back(
+        {fmt::format("lenet_bn/conv2.1@{}", batch), {batch, 10, 10, 16}, {.act = Act::relu}});
+  }
+  for (int i = 0; i < 20; ++i) {
+    const std::string name = fmt::format("random/{}", i);
+    Draw draw("batch_norm/" + name);
+    all.push_back({name,
+                   {draw.roll(2, 9), draw.roll(1, 12), draw.roll(1, 12), draw.roll(1, 40)},
+                   {.act = kActs[static_cast<std::size_t>(draw.roll(0, 4))]}});
+  }
+  return all;
+}
+
+// The data of a case, and the names they go by in every problem below.
+struct Data {
+  explicit Data(const Case& c) : draw("batch_norm/" + c.name) {
+    const Shape vector = features(1, c.shape.c);
+    slots = {in("x", c.shape, draw.normal(c.shape, c.mean, c.deviation)),
+             in("dy", c.shape, draw.normal(c.shape)),
+             in("gamma", vector, draw.uniform(vector, 0.5, 2)),
+             in("beta", vector, draw.normal(vector)),
+             in("running_mean", vector, draw.normal(vector, c.mean, c.deviation)),
+             in("running_var", vector, draw.uniform(vector, 0.5, 2)),
+             in("count", DType::i64, features(1, 1), {41})};
+    if (c.deviation < 0.01) slots[5].values = Values(slots[5].values.size(), 1e-8);
+  }
+  Draw draw;
+  std::vector<Slot> slots;
+};
+
+BatchNormParams params_of(const Call& call) {
+  return {call["gamma"], call["beta"], call["running_mean"], call["running_var"], call["count"]};
+}
+
+// Magnitude of y: what the subtraction of the mean starts from.
+Values normalised_size(const Problem& problem, const Values& mean, const Values& invstd) {
+  const Values& x = problem.slot("x").values;
+  const std::size_t channels = mean.size();
+  Values size(x.size());
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    const std::size_t c = i % channels;
+    size[i] = problem.slot("gamma").values[c] * invstd[c] * (std::abs(x[i]) + std::abs(mean[c])) +
+              std::abs(problem.slot("beta").values[c]);
+  }
+  return size;
+}
+
+// The sums of a channel are long: one running f32 sum would not do, partial sums are asked for.
+double roundings(const Case& c) {
+  const bool rounded_act = c.opts.act == Act::tanh || c.opts.act == Act::sigmoid;
+  const auto count = static_cast<double>(c.shape.numel() / c.shape.c);
+  return 8 + 2 * std::log2(count) + (rounded_act ? 8 : 0);
+}
+
+Problem train_problem(const Case& c) {
+  const Shape vector = features(1, c.shape.c);
+  Problem problem{.name = "batch_norm/" + c.name + "/train", .slots = Data(c).slots};
+  for (Slot& slot : problem.slots) {
+    if (slot.name.starts_with("running_") || slot.name == "count") slot.role = Role::inout;
+  }
+  problem.slots.push_back(out("y", c.shape, {}));
+  problem.slots.push_back(out("mean", vector, {}));
+  problem.slots.push_back(out("invstd", vector, {}));
+  problem.body = [opts = c.opts](Call& call) {
+    batch_norm_train(
+        call.ctx(), opts, call["x"], params_of(call), call["y"], call["mean"], call["invstd"]);
+  };
+  const auto truth = execute_ref(problem).values;
+  const double units = roundings(c);
+  const double x_size = std::abs(c.mean) + c.deviation;
+  problem.slot("y").budget = {units,
+                              normalised_size(problem, truth.at("mean"), truth.at("invstd"))};
+  problem.slot("mean").budget = {units, {x_size}};
+  problem.slot("running_mean").budget = {units, {x_size}};
+  // A mean that is off by one rounding leaves the variance nearly alone, so these are relative.
+  problem.slot("invstd").budget = {units};
+  problem.slot("running_var").budget = {units};
+  return problem;
+}
+
+Problem infer_problem(const Case& c) {
+  Problem problem{.name = "batch_norm/" + c.name + "/infer", .slots = Data(c).slots};
+  problem.slots.push_back(out("y", c.shape, {}));
+  problem.body = [opts = c.opts](Call& call) {
+    batch_norm_infer(call.ctx(), opts, call["x"], params_of(call), call["y"]);
+  };
+  Values invstd = problem.slot("running_var").values;
+  for (double& v : invstd) v = 1 / std::sqrt(v + c.opts.eps);
+  problem.slot("y").budget = {
+      16, normalised_size(problem, problem.slot("running_mean").values, invstd)};
+  problem.in_place = {{"y", "x"}};
+  return problem;
+}
+
+// dgamma and dx are sums of terms like g * xhat; with |g| and |xhat| they give the magnitudes.
+void budget_gradients(const Case& c, Problem& problem, const Values& mean, const Values& invstd) {
+  const Values &x = problem.slot("x").values, &dy = problem.slot("dy").values;
+  const Values& gamma = problem.slot("gamma").values;
+  const std::size_t channels = mean.size(), count = x.size() / channels;
+  Values g_sum(channels), g_xhat_sum(channels), dx(x.size());
+  const auto xhat = [&](std::size_t i) {
+    const std::size_t c0 = i % channels;
+    return (std::abs(x[i]) + std::abs(mean[c0])) * invstd[c0];
+  };
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    g_sum[i % channels] += std::abs(dy[i]);
+    g_xhat_sum[i % channels] += std::abs(dy[i]) * xhat(i);
+  }
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    const std::size_t c0 = i % channels;
+    dx[i] = gamma[c0] * invstd[c0] *
+            (std::abs(dy[i]) + (g_sum[c0] + xhat(i) * g_xhat_sum[c0]) / static_cast<double>(count));
+  }
+  const double units = roundings(c);
+  problem.slot("dgamma").budget = {units, g_xhat_sum};
+  problem.slot("dbeta").budget = {units, g_sum};
+  if (c.shape.numel() > 0) problem.slot("dx").budget = {units, dx};
+}
+
+// What the forward pass left behind, rounded as it would have been.
+Problem backward_problem(const Case& c) {
+  const auto forward = execute_ref(train_problem(c)).values;
+  const Shape vector = features(1, c.shape.c);
+  const auto saved = [&](const char* name) { return rounded_to_f32(forward.at(name)); };
+  Problem problem{.name = "batch_norm/" + c.name + "/backward", .slots = Data(c).slots};
+  problem.slots.push_back(in("mean", vector, saved("mean")));
+  problem.slots.push_back(in("invstd", vector, saved("invstd")));
+  if (c.opts.act != Act::none) problem.slots.push_back(in("y", c.shape, saved("y")));
+  problem.slots.push_back(out("dx", c.shape, {}));
+  problem.slots.push_back(out("dgamma", vector, {}));
+  problem.slots.push_back(out("dbeta", vector, {}));
+  problem.body = [opts = c.opts](Call& call) {
+    batch_norm_backward(call.ctx(),
+                        opts,
+                        call["x"],
+                        call["y"],
+                        call["dy"],
+                        call["gamma"],
+                        call["mean"],
+                        call["invstd"],
+                        call["dx"],
+                        call["dgamma"],
+                        call["dbeta"]);
+  };
+  problem.in_place = {{"dx", "dy"}};
+  budget_gradients(c, problem, saved("mean"), saved("invstd"));
+  return problem;
+}
+
+Problem frozen_problem(const Case& c) {
+  const Shape vector = features(1, c.shape.c);
+  Problem problem{.name = "batch_norm/" + c.name + "/frozen", .slots = Data(c).slots};
+  if (c.opts.act != Act::none)
+    problem.slots.push_back(
+        in("y", c.shape, rounded_to_f32(execute_ref(infer_problem(c)).values.at("y"))));
+  problem.slots.push_back(out("dx", c.shape, {}));
+  problem.slots.push_back(out("dgamma", vector, {}));
+  problem.slots.push_back(out("dbeta", vector, {}));
+  problem.body = [opts = c.opts](Call& call) {
+    batch_norm_backward_frozen(call.ctx(),
+                               opts,
+                               call["x"],
+                               call["y"],
+                               call["dy"],
+                               params_of(call),
+                               call["dx"],
+                               call["dgamma"],
+                               call["dbeta"]);
+  };
+  problem.in_place = {{"dx", "dy"}};
+  Values invstd = problem.slot("running_var").values;
+  for (double& v : invstd) v = 1 / std::sqrt(v + c.opts.eps);
+  budget_gradients(c, problem, problem.slot("running_mean").values, invstd);
+  return problem;
+}
+
+// The same with nobody asking for dx: the first layer of a net.
+Problem without_dx(Problem problem) {
+  problem.name += "_no_dx";
+  std::erase_if(problem.slots, [](const Slot& slot) { return slot.name == "dx"; });
+  problem.in_place.clear();
+  return problem;
+}
+
+class BatchNormKernel : public KernelTest {};
+LAMINA_OVER_BACKENDS(BatchNormKernel);
+
+TEST_P(BatchNormKernel, Training) {
+  Table table(GetParam());
+  for (const Case& c : cases()) table.check(train_problem(c));
+}
+
+TEST_P(BatchNormKernel, Inference) {
+  Table table(GetParam());
+  for (const Case& c : cases()) table.check(infer_problem(c));
+}
+
+TEST_P(BatchNormKernel, Backward) {
+  Table table(GetParam());
+  for (const Case& c : cases()) {
+    table.check(backward_problem(c));
+    table.check(without_dx(backward_problem(c)));
+  }
+}
+
+TEST_P(BatchNormKernel, BackwardOfInference) {
+  Table table(GetParam());
+  for (const Case& c : cases()) {
+    table.check(frozen_problem(c));
+    table.check(without_dx(frozen_problem(c)));
+  }
+}
+
+TEST_P(BatchNormKernel, OneValueHasNoVariance) {
+  Context ctx = make_context({.backend = GetParam(), .threads = 2});
+  Buffer memory = ctx.allocate(4096);
+  const auto at = [&](std::size_t slot, DType dtype, std::int64_t count) {
+    return vector_view(memory.bytes_at(slot * 256), dtype, count);
+  };
+  const auto f32 = [&](std::size_t slot) { return at(slot, DType::f32, 5); };
+  const BatchNormParams params{f32(0), f32(1), f32(2), f32(3), at(4, DType::i64, 1)};
+  try {
+    batch_norm_train(ctx, {}, f32(5), params, f32(6), f32(7), f32(8));
+    FAIL() << "one sample of 1x1 was normalised";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::request);
+    EXPECT_NE(std::string(error.what()).find("variance"), std::string::npos) << error.what();
+  }
+}
+
+// Forward and backward in one problem, so that the differences go through the statistics too.
+TEST(BatchNormGradients, MatchDifferences) {
+  for (bool training : {true, false}) {
+    for (Act act : kActs) {
+      const Case c{fmt::format("{}/difference", name_of(act)), {2, 3, 3, 3}, {.act = act}};
+      const Shape vector = features(1, c.shape.c);
+      Problem problem = train_problem(c);
+      for (const char* name : {"dgamma", "dbeta"}) problem.slots.push_back(out(name, vector, {}));
+      problem.slots.push_back(out("dx", c.shape, {}));
+      problem.body = [opts = c.opts, training](Call& call) {
+        Context& ctx = call.ctx();
+        const BatchNormParams p = params_of(call);
+        const Tensor x = call["x"], y = call["y"], dy = call["dy"], mean = call["mean"];
+        const Tensor invstd = call["invstd"], dx = call["dx"];
+        if (training) {
+          batch_norm_train(ctx, opts, x, p, y, mean, invstd);
+          batch_norm_backward(
+              ctx, opts, x, y, dy, p.gamma, mean, invstd, dx, call["dgamma"], call["dbeta"]);
+        } else {
+          batch_norm_infer(ctx, opts, x, p, y);
+          batch_norm_backward_frozen(ctx, opts, x, y, dy, p, dx, call["dgamma"], call["dbeta"]);
+        }
+      };
+      check_gradients(problem, "y", "dy", {{"x", "dx"}, {"gamma", "dgamma"}, {"beta", "dbeta"}});
+    }
+  }
+}
+
+}  // namespace
+}  // namespace lamina::test

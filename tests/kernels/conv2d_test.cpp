@@ -1,0 +1,247 @@
+// Convolution: all three passes of a plan in one problem.
+// SPDX-License-Identifier: Apache-2.0
+#include "kernels/conv2d.h"
+
+#include <algorithm>
+#include <array>
+
+#include "tests/kernels/harness.h"
+
+namespace lamina::test {
+namespace {
+
+struct Case {
+  std::string name;
+  Conv2dDesc desc;
+};
+
+// Few and odd sizes: every way in which a window can meet an edge.
+std::vector<Case> ragged_cases() {
+  return {
+      {"one_of_everything", {.x = {1, 1, 1, 1}, .k = 1}},
+      {"window_is_input", {.x = {3, 5, 3, 2}, .k = 3, .r = 5, .s = 3}},
+      {"window_beyond_input", {.x = {1, 2, 3, 3}, .k = 2, .r = 5, .s = 5, .pad_h = 2, .pad_w = 2}},
+      {"pointwise", {.x = {2, 5, 7, 3}, .k = 5}},
+      {"pointwise_strided", {.x = {2, 7, 5, 3}, .k = 7, .stride_h = 2, .stride_w = 2}},
+      {"3x3_same", {.x = {1, 7, 5, 3}, .k = 5, .r = 3, .s = 3, .pad_h = 1, .pad_w = 1}},
+      {"3x3_strided",
+       {.x = {3, 7, 7, 1},
+        .k = 3,
+        .r = 3,
+        .s = 3,
+        .stride_h = 2,
+        .stride_w = 2,
+        .pad_h = 1,
+        .pad_w = 1}},
+      {"stride_beyond_window",
+       {.x = {2, 9, 8, 3}, .k = 4, .r = 2, .s = 2, .stride_h = 3, .stride_w = 3}},
+      {"row_window", {.x = {2, 5, 7, 3}, .k = 3, .r = 1, .s = 3, .pad_h = 1, .pad_w = 1}},
+      {"column_window", {.x = {2, 7, 5, 3}, .k = 3, .r = 3, .s = 1}},
+      {"uneven_stride",
+       {.x = {2, 9, 11, 3}, .k = 5, .r = 3, .s = 2, .stride_h = 1, .stride_w = 3, .pad_h = 2}},
+      {"dilated",
+       {.x = {2, 9, 7, 3},
+        .k = 4,
+        .r = 3,
+        .s = 3,
+        .pad_h = 2,
+        .pad_w = 1,
+        .dilation_h = 2,
+        .dilation_w = 2}},
+      {"uneven_dilation",
+       {.x = {1, 11, 7, 2},
+        .k = 3,
+        .r = 3,
+        .s = 3,
+        .stride_h = 2,
+        .dilation_h = 3,
+        .dilation_w = 1}},
+      {"two_groups",
+       {.x = {2, 5, 5, 6}, .k = 4, .r = 3, .s = 3, .pad_h = 1, .pad_w = 1, .groups = 2}},
+      {"depthwise",
+       {.x = {2, 7, 5, 5}, .k = 5, .r = 3, .s = 3, .pad_h = 1, .pad_w = 1, .groups = 5}},
+      {"depthwise_doubled",
+       {.x = {1, 6, 6, 3}, .k = 6, .r = 3, .s = 3, .stride_h = 2, .stride_w = 2, .groups = 3}},
+      {"groups_dilated",
+       {.x = {2, 9, 9, 9},
+        .k = 6,
+        .r = 3,
+        .s = 2,
+        .pad_w = 1,
+        .dilation_h = 2,
+        .dilation_w = 3,
+        .groups = 3}},
+      {"wide_channels", {.x = {1, 3, 3, 65}, .k = 33, .r = 3, .s = 3, .pad_h = 1, .pad_w = 1}},
+      {"no_bias", {.x = {2, 5, 5, 3}, .k = 5, .r = 3, .s = 3, .bias = false}},
+      {"no_bias_relu",
+       {.x = {2, 5, 5, 3}, .k = 5, .r = 3, .s = 3, .bias = false, .act = Act::relu}},
+      {"relu", {.x = {2, 5, 7, 3}, .k = 5, .r = 3, .s = 3, .act = Act::relu}},
+      {"relu6", {.x = {2, 5, 7, 3}, .k = 5, .r = 3, .s = 3, .act = Act::relu6}},
+      {"tanh", {.x = {2, 5, 7, 3}, .k = 5, .r = 3, .s = 3, .act = Act::tanh}},
+      {"sigmoid", {.x = {2, 5, 7, 3}, .k = 5, .r = 3, .s = 3, .act = Act::sigmoid}},
+  };
+}
+
+// The convolutions of the first five nets.
+std::vector<Case> layer_cases(std::int64_t batch) {
+  const auto conv =
+      [&](std::int64_t size, std::int64_t c, std::int64_t k, std::int64_t pad, Act act) {
+        return Conv2dDesc{.x = {batch, size, size, c},
+                          .k = k,
+                          .r = 5,
+                          .s = 5,
+                          .pad_h = pad,
+                          .pad_w = pad,
+                          .act = act};
+      };
+  std::vector<Case> cases{
+      {"lenet_bn/conv1.0", conv(32, 1, 6, 0, Act::none)},
+      {"lenet_bn/conv2.0", conv(14, 6, 16, 0, Act::none)},
+      {"lenet5/net.0", conv(28, 1, 6, 2, Act::tanh)},
+      {"lenet5/net.3", conv(14, 6, 16, 0, Act::tanh)},
+      {"lenet5/net.6", conv(5, 16, 120, 0, Act::tanh)},
+      {"lenet_fashion/conv.0", conv(28, 1, 6, 0, Act::sigmoid)},
+      {"lenet_fashion/conv.3", conv(12, 6, 16, 0, Act::sigmoid)},
+      {"cnn_mnist/conv1", conv(28, 1, 6, 0, Act::relu)},
+      {"cnn_mnist/conv2", conv(12, 6, 6, 0, Act::relu)},
+  };
+  for (Case& c : cases) c.name += "@" + std::to_string(batch);
+  return cases;
+}
+
+std::vector<Case> random_cases(int count) {
+  std::vector<Case> cases;
+  for (int i = 0; i < count; ++i) {
+    const std::string name = "random/" + std::to_string(i);
+    Draw draw("conv2d/" + name);
+    const auto roll = [&](std::int64_t low, std::int64_t high) { return draw.roll(low, high); };
+    const std::int64_t groups = roll(0, 2) == 0 ? roll(2, 4) : 1;
+    Conv2dDesc d{
+        .x = {},
+        .k = groups * roll(1, 9),
+        .r = roll(1, 5),
+        .s = roll(1, 5),
+        .stride_h = roll(1, 3),
+        .stride_w = roll(1, 3),
+        .dilation_h = roll(1, 2),
+        .dilation_w = roll(1, 2),
+        .groups = groups,
+        .bias = roll(0, 3) > 0,
+        .act = std::array{Act::none, Act::relu, Act::relu6}[static_cast<std::size_t>(roll(0, 2))]};
+    // Less padding than the window reaches over, so that every window sees some of x.
+    d.pad_h = roll(0, std::min<std::int64_t>(d.r - 1, 2));
+    d.pad_w = roll(0, std::min<std::int64_t>(d.s - 1, 2));
+    const std::int64_t h = d.dilation_h * (d.r - 1) + 1, w = d.dilation_w * (d.s - 1) + 1;
+    d.x = {roll(1, 4), h + roll(0, 9), w + roll(0, 9), groups * roll(1, 9)};
+    cases.push_back({name, d});
+  }
+  return cases;
+}
+
+Problem make_problem(const Case& c, const std::string& regime) {
+  const bool whole = regime == "exact";
+  Problem problem{.name = "conv2d/" + c.name + "/" + regime};
+  Draw draw(problem.name);
+  const auto data = [&](const Shape& shape) {
+    return whole ? draw.whole(shape) : draw.normal(shape);
+  };
+  const Conv2dDesc& d = c.desc;
+  const Shape w{d.k, d.r, d.s, d.x.c / d.groups}, b = features(1, d.k);
+  problem.slots = {in("x", d.x, data(d.x)),
+                   in("w", w, data(w)),
+                   in("dy", d.y(), data(d.y())),
+                   out("y", d.y(), exactly()),
+                   out("dx", d.x, exactly()),
+                   out("dw", w, exactly())};
+  if (d.bias) {
+    problem.slots.push_back(in("b", b, data(b)));
+    problem.slots.push_back(out("db", b, exactly()));
+  }
+  problem.body = [d](Call& call) {
+    Conv2dDesc typed = d;
+    typed.dtype = call.dtype();
+    const auto plan = make_conv2d(call.ctx(), typed);
+    const auto workspace = [&] { return call.workspace(plan->workspace_bytes()); };
+    plan->forward(call["x"], call["w"], call["b"], call["y"], workspace());
+    plan->backward_data(call["dy"], call["w"], call["dx"], workspace());
+    plan->backward_weights(call["x"], call["dy"], call["dw"], call["db"], workspace());
+  };
+  // With stride or padding beyond the window, much of x may meet no weight at all.
+  problem.slot("dx").sparse = d.stride_h > d.r || d.stride_w > d.s;
+  return problem;
+}
+
+Problem real_problem(const Case& c) {
+  Problem problem = make_problem(c, "real");
+  Case bare = c;
+  bare.desc.act = Act::none;
+  Problem sizes = absolute(make_problem(bare, "real"));
+  const auto magnitude = execute_ref(sizes).values;
+  const Conv2dDesc& d = c.desc;
+  const std::int64_t outputs = d.x.n * d.y().h * d.y().w;
+  const std::int64_t window = d.r * d.s;
+  problem.slot("y").budget = sum_budget(window * d.x.c / d.groups, magnitude.at("y"));
+  if (d.act == Act::tanh || d.act == Act::sigmoid) problem.slot("y").budget.roundings += 8;
+  problem.slot("dx").budget = sum_budget(window * d.k / d.groups, magnitude.at("dx"));
+  problem.slot("dw").budget = sum_budget(outputs, magnitude.at("dw"));
+  if (d.bias) problem.slot("db").budget = sum_budget(outputs, magnitude.at("db"));
+  return problem;
+}
+
+bool stays_exact(Act act) { return act != Act::tanh && act != Act::sigmoid; }
+
+class Conv2dKernel : public KernelTest {};
+LAMINA_OVER_BACKENDS(Conv2dKernel);
+
+TEST_P(Conv2dKernel, RaggedShapes) {
+  Table table(GetParam());
+  for (const Case& c : ragged_cases()) {
+    if (stays_exact(c.desc.act)) table.check(make_problem(c, "exact"));
+    table.check(real_problem(c));
+  }
+}
+
+TEST_P(Conv2dKernel, RandomShapes) {
+  Table table(GetParam());
+  for (const Case& c : random_cases(60)) {
+    table.check(make_problem(c, "exact"));
+    table.check(real_problem(c));
+  }
+}
+
+TEST_P(Conv2dKernel, LayersOfNets) {
+  Table table(GetParam());
+  for (std::int64_t batch : {7, 64}) {
+    for (const Case& c : layer_cases(batch)) {
+      if (stays_exact(c.desc.act) && batch == 7) table.check(make_problem(c, "exact"));
+      table.check(real_problem(c));
+    }
+  }
+}
+
+// The first layer asks for no dx, inference for neither gradient.
+TEST_P(Conv2dKernel, PassesThatWereNotPlannedAreRefused) {
+  Context ctx = make_context({.backend = GetParam(), .threads = 2});
+  const auto plan = make_conv2d(ctx,
+                                {.x = {1, 3, 3, 1},
+                                 .k = 1,
+                                 .r = 3,
+                                 .s = 3,
+                                 .backward_data = false,
+                                 .backward_weights = false});
+  EXPECT_THROW(plan->backward_data({}, {}, {}, nullptr), Error);
+  EXPECT_THROW(plan->backward_weights({}, {}, {}, {}, nullptr), Error);
+}
+
+TEST(Conv2dGradients, MatchDifferences) {
+  for (const Case& c : ragged_cases()) {
+    // dy is the gradient in front of the activation, so the op to differentiate has none.
+    if (c.desc.act != Act::none || c.desc.x.numel() > 500) continue;
+    std::vector<GradientPair> pairs{{"x", "dx"}, {"w", "dw"}};
+    if (c.desc.bias) pairs.push_back({"b", "db"});
+    check_gradients(make_problem(c, "difference"), "y", "dy", pairs);
+  }
+}
+
+}  // namespace
+}  // namespace lamina::test

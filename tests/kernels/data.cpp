@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/kernels/data.h"
+
+#include <cmath>
+#include <cstdlib>
+#include <numbers>
+#include <utility>
+
+#include "engine/core/philox.h"
+
+namespace lamina::test {
+
+std::uint64_t test_seed() {
+  const char* const text = std::getenv("LAMINA_TEST_SEED");
+  return text == nullptr ? 1 : std::strtoull(text, nullptr, 10);
+}
+
+std::uint32_t stream_of(std::string_view name) {
+  // FNV-1a, http://www.isthe.com/chongo/tech/comp/fnv/, cut to the room below the next purpose.
+  std::uint32_t hash = 2166136261u;
+  for (char letter : name) hash = (hash ^ static_cast<unsigned char>(letter)) * 16777619u;
+  return stream::kTest + (hash & 0x00FFFFFF);
+}
+
+double Draw::next() { return uniform_from_bits(philox_u32(test_seed(), stream_, 0, element_++)); }
+
+Values Draw::normal(const Shape& shape, double mean, double deviation) {
+  Values values(static_cast<std::size_t>(shape.numel()));
+  for (double& value : values) {
+    // Box and Muller; 1 - u keeps zero away from the logarithm.
+    const double radius = std::sqrt(-2 * std::log(1 - next()));
+    value = mean + deviation * radius * std::cos(2 * std::numbers::pi * next());
+  }
+  return rounded_to_f32(std::move(values));
+}
+
+Values Draw::uniform(const Shape& shape, double low, double high) {
+  Values values(static_cast<std::size_t>(shape.numel()));
+  for (double& value : values) value = low + (high - low) * next();
+  return rounded_to_f32(std::move(values));
+}
+
+Values Draw::whole(const Shape& shape, std::int64_t low, std::int64_t high) {
+  Values values(static_cast<std::size_t>(shape.numel()));
+  for (double& value : values) value = static_cast<double>(roll(low, high));
+  return values;
+}
+
+std::int64_t Draw::roll(std::int64_t low, std::int64_t high) {
+  return low + static_cast<std::int64_t>(next() * static_cast<double>(high - low + 1));
+}
+
+Values Draw::permutation(std::int64_t count) {
+  Values values(static_cast<std::size_t>(count));
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<double>(i);
+  for (std::int64_t i = count - 1; i > 0; --i)
+    std::swap(values[static_cast<std::size_t>(i)], values[static_cast<std::size_t>(roll(0, i))]);
+  return values;
+}
+
+Values absolute(Values values) {
+  for (double& value : values) value = std::abs(value);
+  return values;
+}
+
+Values rounded_to_f32(Values values) {
+  for (double& value : values) value = static_cast<float>(value);
+  return values;
+}
+
+}  // namespace lamina::test

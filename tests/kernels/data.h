@@ -1,0 +1,46 @@
+// Numbers for the kernel tests: all from Philox, so a case is the same wherever and whenever it
+// runs. LAMINA_TEST_SEED changes the seed of everything (1 when it is not set).
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "engine/core/shape.h"
+
+namespace lamina::test {
+
+using Values = std::vector<double>;
+
+std::uint64_t test_seed();
+
+// The stream of everything random in the case of this name.
+std::uint32_t stream_of(std::string_view name);
+
+// Makes the values of one case's tensors, each tensor from its own part of the case's stream.
+class Draw {
+ public:
+  explicit Draw(std::string_view case_name) : stream_(stream_of(case_name)) {}
+
+  // Close to N(mean, deviation), rounded to f32 so that every dtype of a run starts from the same.
+  Values normal(const Shape& shape, double mean = 0, double deviation = 1);
+  Values uniform(const Shape& shape, double low, double high);
+  // Whole numbers in [low, high]: sums and products of few of them are exact in f32.
+  Values whole(const Shape& shape, std::int64_t low = -3, std::int64_t high = 3);
+  // One whole number in [low, high].
+  std::int64_t roll(std::int64_t low, std::int64_t high);
+  // 0, 1, ..., count - 1, shuffled.
+  Values permutation(std::int64_t count);
+
+ private:
+  double next();  // uniform in [0, 1)
+
+  std::uint32_t stream_;
+  std::uint64_t element_ = 0;
+};
+
+Values absolute(Values values);
+Values rounded_to_f32(Values values);
+
+}  // namespace lamina::test

@@ -1,0 +1,166 @@
+// The harness itself: each kind of wrong kernel has to be caught, or its silence proves nothing.
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/kernels/harness.h"
+
+#include <algorithm>
+#include <functional>
+
+#include <gtest/gtest-spi.h>
+
+namespace lamina::test {
+namespace {
+
+constexpr std::int64_t kCount = 64;
+
+// y = 2x, with a misdeed when it is the f32 run, the one under test.
+Problem doubling(const std::function<void(Call&, float* x, float* y)>& misdeed) {
+  const Shape shape = features(1, kCount);
+  Problem problem{.name = "harness/doubling"};
+  problem.slots = {in("x", shape, Draw("harness").normal(shape)), out("y", shape, {1})};
+  problem.body = [misdeed](Call& call) {
+    visit_real(call.dtype(), "doubling", [&]<class T>(T) {
+      for (std::int64_t i = 0; i < kCount; ++i) call["y"].as<T>()[i] = 2 * call["x"].as<T>()[i];
+    });
+    if (call.dtype() == DType::f32) misdeed(call, call["x"].as<float>(), call["y"].as<float>());
+  };
+  return problem;
+}
+
+// The failures that a check of the problem reports, joined.
+std::string failures_of(const Problem& problem) {
+  testing::TestPartResultArray results;
+  {
+    testing::ScopedFakeTestPartResultReporter reporter(
+        testing::ScopedFakeTestPartResultReporter::INTERCEPT_ONLY_CURRENT_THREAD, &results);
+    Table table(BackendKind::ref);
+    table.check(problem);
+  }
+  std::string all;
+  for (int i = 0; i < results.size(); ++i) all += results.GetTestPartResult(i).message();
+  return all;
+}
+
+void expect_caught(const Problem& problem, const std::string& text) {
+  const std::string failures = failures_of(problem);
+  EXPECT_NE(failures.find(text), std::string::npos) << "reported: " << failures;
+  EXPECT_NE(failures.find("LAMINA_CASE='harness/doubling'"), std::string::npos) << failures;
+}
+
+TEST(Harness, PassesARightKernel) {
+  EXPECT_EQ(failures_of(doubling([](Call&, float*, float*) {})), "");
+}
+
+TEST(Harness, CatchesAWrongElement) {
+  expect_caught(doubling([](Call&, float*, float* y) { y[13] *= 1.000001f; }),
+                "1 of 64 elements of y are off; the worst at [n=0 h=0 w=0 c=13]");
+}
+
+TEST(Harness, CatchesAnElementNeverWritten) {
+  const Problem problem = doubling([](Call&, float*, float*) {});
+  Problem lazy = problem;
+  lazy.body = [](Call& call) {
+    visit_real(call.dtype(), "doubling", [&]<class T>(T) {
+      const std::int64_t end = call.dtype() == DType::f32 ? kCount - 1 : kCount;
+      for (std::int64_t i = 0; i < end; ++i) call["y"].as<T>()[i] = 2 * call["x"].as<T>()[i];
+    });
+  };
+  expect_caught(lazy, "[n=0 h=0 w=0 c=63] is nan");
+}
+
+TEST(Harness, CatchesWritesAroundTheOutput) {
+  expect_caught(doubling([](Call&, float*, float* y) { y[kCount] = 0; }), "behind the end of y");
+  expect_caught(doubling([](Call&, float*, float* y) { y[-1] = 0; }), "before the start of y");
+}
+
+TEST(Harness, CatchesAWriteToAnInput) {
+  expect_caught(doubling([](Call&, float* x, float*) { x[5] = 0; }), "wrote to input x");
+}
+
+TEST(Harness, CatchesAWriteBehindTheWorkspace) {
+  expect_caught(doubling([](Call& call, float*, float*) {
+                  static_cast<char*>(call.workspace(100))[100] = 0;
+                }),
+                "behind the end of the workspace");
+}
+
+TEST(Harness, CatchesTheUseOfGarbage) {
+  expect_caught(doubling([](Call& call, float*, float* y) {
+                  // Garbage that is not NaN leaks into the result of the second run only.
+                  const auto* garbage = static_cast<unsigned char*>(call.workspace(64));
+                  if (*garbage == 0x7F) y[0] = std::nextafter(y[0], 0.0f);
+                }),
+                "a second run gives other bits in y");
+}
+
+TEST(Harness, CatchesAKernelThatNeedsAlignment) {
+  expect_caught(doubling([](Call&, float*, float* y) {
+                  if (reinterpret_cast<std::uintptr_t>(y) % 16 != 0) y[1] = 0;
+                }),
+                "elements of y are off");
+}
+
+TEST(Harness, CatchesAKernelThatCannotRunInPlace) {
+  Problem problem = doubling([](Call&, float*, float*) {});
+  problem.in_place = {{"y", "x"}};
+  EXPECT_EQ(failures_of(problem), "");
+  problem.body = [](Call& call) {
+    visit_real(call.dtype(), "doubling", [&]<class T>(T) {
+      const T *const x = call["x"].as<T>(), first = *x;
+      T* const y = call["y"].as<T>();
+      for (std::int64_t i = 0; i < kCount; ++i) y[i] = i > 0 && x[0] != first ? T{0} : 2 * x[i];
+    });
+  };
+  expect_caught(problem, "running in place gives other bits in y");
+}
+
+TEST(Harness, MistrustsAConstantTruth) {
+  Problem problem = doubling([](Call&, float*, float*) {});
+  std::fill(problem.slot("x").values.begin(), problem.slot("x").values.end() - 1, 0.0);
+  expect_caught(problem, "MISTRUSTED");
+  problem.slot("y").sparse = true;
+  EXPECT_EQ(failures_of(problem), "");
+}
+
+TEST(Harness, CountsAThrowAsAFailure) {
+  expect_caught(doubling([](Call&, float*, float*) { fail("not implemented."); }),
+                "it threw: not implemented.");
+}
+
+TEST(Harness, CatchesAWrongGradient) {
+  const Shape shape = features(1, 9);
+  Problem problem{.name = "harness/square"};
+  problem.slots = {in("x", shape, Draw("square").normal(shape)),
+                   in("dy", shape, Draw("square/dy").normal(shape)),
+                   out("y", shape, {}),
+                   out("dx", shape, {})};
+  const auto body = [](double factor) {
+    return [factor](Call& call) {
+      const double *x = call["x"].as<double>(), *dy = call["dy"].as<double>();
+      for (int i = 0; i < 9; ++i) {
+        call["y"].as<double>()[i] = x[i] * x[i];
+        call["dx"].as<double>()[i] = factor * x[i] * dy[i];
+      }
+    };
+  };
+  problem.body = body(2);
+  check_gradients(problem, "y", "dy", {{"x", "dx"}});
+  problem.body = body(2.001);
+  testing::TestPartResultArray results;
+  {
+    testing::ScopedFakeTestPartResultReporter reporter(
+        testing::ScopedFakeTestPartResultReporter::INTERCEPT_ONLY_CURRENT_THREAD, &results);
+    check_gradients(problem, "y", "dy", {{"x", "dx"}});
+  }
+  EXPECT_GT(results.size(), 0);
+}
+
+// Counted among the skipped tests, so that nobody mistakes a green run here for a tested GPU.
+TEST(CudaDevice, IsPresent) {
+  for (const DeviceReport& report : list_devices()) {
+    if (report.backend != BackendKind::cuda) continue;
+    if (!report.usable) GTEST_SKIP() << "SKIP: no CUDA device (" << report.description << ")";
+  }
+}
+
+}  // namespace
+}  // namespace lamina::test

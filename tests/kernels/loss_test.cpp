@@ -1,0 +1,167 @@
+// Cross-entropy and negative log-likelihood, their gradients and the metrics they gather.
+// SPDX-License-Identifier: Apache-2.0
+#include "kernels/loss.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include <fmt/format.h>
+
+#include "tests/kernels/harness.h"
+
+namespace lamina::test {
+namespace {
+
+struct Family {
+  const char* name;
+  const Op<cross_entropy_fn>& run;
+  bool logits;
+};
+const Family kCrossEntropy{"cross_entropy", cross_entropy, true};
+const Family kNll{"nll", nll, false};
+
+struct Case {
+  std::string name;
+  Shape shape;
+  double mean = 0, deviation = 3;
+  bool whole = false;  // whole numbers tie for the maximum: the first index is the prediction
+};
+
+std::vector<Case> cases() {
+  std::vector<Case> all{
+      {"one_sample", features(1, 10)},
+      {"two_classes", features(5, 2)},
+      {"one_class", features(3, 1)},
+      {"odd", features(7, 13)},
+      {"spatial", {3, 2, 3, 5}},
+      {"ties", features(33, 7), 0, 0, true},
+      {"large_logits", features(9, 10), 1000},
+      {"low_logits", features(9, 10), -1000},
+      {"sure_of_itself", features(17, 10), 0, 40},
+      {"many_classes", features(5, 1000)},
+      {"lenet_bn@7", features(7, 10)},
+      {"lenet_bn@64", features(64, 10)},
+  };
+  for (int i = 0; i < 15; ++i) {
+    const std::string name = fmt::format("random/{}", i);
+    Draw draw("loss/" + name);
+    all.push_back({name, features(draw.roll(1, 70), draw.roll(2, 50))});
+  }
+  return all;
+}
+
+Slot gathered(const char* name, DType dtype, const Shape& shape, Values values, Budget budget) {
+  return {.name = name,
+          .role = Role::inout,
+          .dtype = dtype,
+          .shape = shape,
+          .values = std::move(values),
+          .budget = std::move(budget),
+          .sparse = true};
+}
+
+Problem make_problem(const Family& family, const Case& c) {
+  Problem problem{.name = fmt::format("{}/{}", family.name, c.name)};
+  Draw draw(problem.name);
+  const std::int64_t samples = c.shape.n, classes = c.shape.per_sample();
+  const Values x = c.whole ? draw.whole(c.shape) : draw.normal(c.shape, c.mean, c.deviation);
+  Values labels = draw.whole(features(1, samples), 0, classes - 1);
+  const Values confusion = draw.whole(features(1, classes * classes), 0, 9);
+
+  // What each logarithm of a probability is made of: its distance from the row's largest.
+  Values loss_size{0}, dx_size(x.size());
+  for (std::int64_t n = 0; n < samples; ++n) {
+    const auto row = x.begin() + n * classes;
+    const auto best = std::max_element(row, row + classes);
+    // Every third sample is classified right.
+    auto& label = labels[static_cast<std::size_t>(n)];
+    if (n % 3 == 0) label = static_cast<double>(best - row);
+    const auto at_label = row + static_cast<std::ptrdiff_t>(label);
+    const double n_th = 1 / static_cast<double>(samples);
+    loss_size[0] += n_th * (*best - *at_label + std::log(static_cast<double>(classes)) + 1);
+    for (std::int64_t f = 0; f < classes; ++f) {
+      dx_size[static_cast<std::size_t>(n * classes + f)] =
+          n_th * (std::exp(row[f] - *best) * (1 + *best - row[f]) + (row + f == at_label ? 1 : 0));
+    }
+  }
+  const double roundings =
+      8 + std::sqrt(static_cast<double>(classes)) + std::sqrt(static_cast<double>(samples));
+  const double total = static_cast<double>(samples);
+  problem.slots = {
+      in("x", c.shape, x),
+      in("labels", DType::i32, features(1, samples), labels),
+      out("loss", features(1, 1), {roundings, loss_size}),
+      out("dx", c.shape, {roundings, dx_size}),
+      gathered("sums",
+               DType::f64,
+               features(1, 3),
+               {5.5, 3, 41},
+               {roundings, {loss_size[0] * total, 0, 0}}),
+      gathered("confusion", DType::i64, features(classes, classes), confusion, exactly())};
+  if (!family.logits) problem.slot("dx").sparse = true;
+  problem.body = [&family](Call& call) {
+    const Metrics metrics{call["sums"], call["confusion"]};
+    family.run(call.ctx(), call["x"], call["labels"], call["loss"], call["dx"], metrics);
+  };
+  problem.in_place = {{"dx", "x"}};
+  return problem;
+}
+
+// Evaluation wants no gradient; the metrics are optional one by one.
+Problem without(Problem problem, const std::string& name) {
+  problem.name += "/no_" + name;
+  std::erase_if(problem.slots, [&](const Slot& slot) { return slot.name == name; });
+  if (name == "dx") problem.in_place.clear();
+  return problem;
+}
+
+void check_all(Table& table, const Family& family) {
+  for (const Case& c : cases()) {
+    const Problem problem = make_problem(family, c);
+    table.check(problem);
+    table.check(without(problem, "dx"));
+    table.check(without(problem, "sums"));
+    table.check(without(problem, "confusion"));
+    table.check(without(without(without(problem, "dx"), "sums"), "confusion"));
+  }
+}
+
+class LossKernel : public KernelTest {};
+LAMINA_OVER_BACKENDS(LossKernel);
+
+TEST_P(LossKernel, CrossEntropy) {
+  Table table(GetParam());
+  check_all(table, kCrossEntropy);
+}
+
+TEST_P(LossKernel, Nll) {
+  Table table(GetParam());
+  check_all(table, kNll);
+}
+
+// The samples' losses and the predictions, worked out by hand.
+TEST_P(LossKernel, MetricsOfAKnownBatch) {
+  Problem problem = make_problem(kNll, {"known", features(4, 3)});
+  problem.in_place.clear();
+  problem.slot("x").values = {-1, -2, -3, -5, -0.5, -0.5, -4, -4, -0.25, -2, -1, -8};
+  problem.slot("labels").values = {0, 2, 2, 2};
+  problem.slot("confusion").values = Values(9, 0);
+  problem.slot("sums").values = {10, 20, 30};
+  Context ctx = make_context({.backend = GetParam(), .threads = 2});
+  const auto values = execute(ctx, DType::f32, problem).values;
+  EXPECT_EQ(values.at("loss"), Values{2.4375});
+  EXPECT_EQ(values.at("sums"), (Values{19.75, 22, 34}));
+  EXPECT_EQ(values.at("confusion"), (Values{1, 0, 0, 0, 0, 0, 0, 2, 1}));
+  EXPECT_EQ(values.at("dx"), (Values{-0.25, 0, 0, 0, 0, -0.25, 0, 0, -0.25, 0, 0, -0.25}));
+}
+
+TEST(LossGradients, MatchDifferences) {
+  for (const Shape& shape : {features(5, 7), Shape{2, 2, 1, 3}}) {
+    for (const Family* family : {&kCrossEntropy, &kNll})
+      check_gradients(
+          make_problem(*family, {"difference", shape, 0, 1}), "loss", "", {{"x", "dx"}});
+  }
+}
+
+}  // namespace
+}  // namespace lamina::test

@@ -1,0 +1,217 @@
+// SGD and Adam over several steps, against the formulas of the contract written out once more.
+// SPDX-License-Identifier: Apache-2.0
+#include "kernels/optimizer.h"
+
+#include <cmath>
+
+#include <fmt/format.h>
+
+#include "tests/kernels/harness.h"
+
+namespace lamina::test {
+namespace {
+
+constexpr int kSteps = 5;
+constexpr std::int64_t kBatch = 64;
+
+struct Setting {
+  std::string name;
+  std::int64_t count;
+  float lr = 0.01f;
+  std::int64_t first_step = 0;
+  bool fresh = true;  // the moments are zero, as before the first step
+};
+
+// The slab after all steps, and the sizes of what each element was summed from.
+struct Trajectory {
+  Values w, m, v;
+  Values w_size, m_size, v_size;
+};
+
+// The data of both optimizers: half of the weights are zero, where an error in the update cannot
+// hide behind the rounding of the weight.
+struct Slab {
+  Slab(const std::string& name, const Setting& s) : shape(features(1, s.count)) {
+    Draw draw(name);
+    w = draw.normal(shape);
+    for (std::size_t i = 0; i < w.size(); i += 2) w[i] = 0;
+    for (int step = 0; step < kSteps; ++step) dw.push_back(draw.normal(shape, 0, 0.1));
+    m = s.fresh ? Values(w.size(), 0) : draw.normal(shape, 0, 0.1);
+    v = s.fresh ? Values(w.size(), 0) : draw.uniform(shape, 0.001, 0.01);
+  }
+  Shape shape;
+  Values w, m, v;
+  std::vector<Values> dw;
+};
+
+Trajectory sgd_formula(const SgdOpts& o, const Setting& s, const Slab& slab) {
+  Trajectory t{slab.w, slab.m, {}, absolute(slab.w), absolute(slab.m), {}};
+  const double lr = s.lr;
+  for (int step = 0; step < kSteps; ++step) {
+    for (std::size_t i = 0; i < t.w.size(); ++i) {
+      const double dw = slab.dw[static_cast<std::size_t>(step)][i];
+      const double g = dw + o.weight_decay * t.w[i];
+      const double g_size = std::abs(dw) + o.weight_decay * t.w_size[i];
+      t.m[i] = o.momentum * t.m[i] + g;
+      t.m_size[i] = o.momentum * t.m_size[i] + g_size;
+      t.w[i] -= lr * (o.nesterov ? g + o.momentum * t.m[i] : t.m[i]);
+      t.w_size[i] += lr * (g_size + t.m_size[i]);
+      if (o.momentum == 0) t.m[i] = t.m_size[i] = 0;
+    }
+  }
+  return t;
+}
+
+Trajectory adam_formula(const AdamOpts& o, const Setting& s, const Slab& slab) {
+  Trajectory t{slab.w, slab.m, slab.v, absolute(slab.w), absolute(slab.m), slab.v};
+  const double lr = s.lr;
+  for (int step = 0; step < kSteps; ++step) {
+    const double number = static_cast<double>(s.first_step + step + 1);
+    const double m_scale = 1 - std::pow(o.beta1, number), v_scale = 1 - std::pow(o.beta2, number);
+    for (std::size_t i = 0; i < t.w.size(); ++i) {
+      const double dw = slab.dw[static_cast<std::size_t>(step)][i];
+      const double l2 = o.decoupled ? 0 : o.weight_decay;
+      const double g = dw + l2 * t.w[i], g_size = std::abs(dw) + l2 * t.w_size[i];
+      if (o.decoupled) t.w[i] *= 1 - lr * o.weight_decay;
+      t.m[i] = o.beta1 * t.m[i] + (1 - o.beta1) * g;
+      t.v[i] = o.beta2 * t.v[i] + (1 - o.beta2) * g * g;
+      t.m_size[i] = o.beta1 * t.m_size[i] + (1 - o.beta1) * g_size;
+      t.v_size[i] = o.beta2 * t.v_size[i] + (1 - o.beta2) * g_size * g_size;
+      const double root = std::sqrt(t.v[i] / v_scale);
+      t.w[i] -= lr * (t.m[i] / m_scale) / (root + o.eps);
+      // Relative errors of m and of v both reach the update.
+      const double doubt = t.v[i] > 0 ? 1 + t.v_size[i] / t.v[i] : 1;
+      t.w_size[i] += lr * (t.m_size[i] / m_scale) / (root + o.eps) * doubt;
+    }
+  }
+  return t;
+}
+
+Problem common_problem(const std::string& name, const Setting& s, const Slab& slab) {
+  Problem problem{.name = name};
+  problem.slots = {state_slot({.step = s.first_step, .cursor = 128, .lr = s.lr}, Role::inout),
+                   inout("w", slab.shape, slab.w, {})};
+  for (int step = 0; step < kSteps; ++step) {
+    problem.slots.push_back(
+        in(fmt::format("dw{}", step), slab.shape, slab.dw[static_cast<std::size_t>(step)]));
+  }
+  return problem;
+}
+
+constexpr double kRoundings = 4 * kSteps;
+
+Problem sgd_problem(const SgdOpts& opts, const Setting& s) {
+  const std::string name = "sgd/" + s.name;
+  const Slab slab(name, s);
+  Problem problem = common_problem(name, s, slab);
+  const Trajectory t = sgd_formula(opts, s, slab);
+  problem.slot("w").budget = {kRoundings, t.w_size};
+  if (opts.momentum != 0)
+    problem.slots.push_back(inout("m", slab.shape, slab.m, {kRoundings, t.m_size}));
+  problem.body = [opts](Call& call) {
+    for (int step = 0; step < kSteps; ++step) {
+      sgd_step(
+          call.ctx(), opts, call.state(), call["w"], call[fmt::format("dw{}", step)], call["m"]);
+      advance(call.ctx(), call.state(), kBatch);
+    }
+  };
+  return problem;
+}
+
+Problem adam_problem(const AdamOpts& opts, const Setting& s) {
+  const std::string name = "adam/" + s.name;
+  const Slab slab(name, s);
+  Problem problem = common_problem(name, s, slab);
+  const Trajectory t = adam_formula(opts, s, slab);
+  problem.slot("w").budget = {kRoundings, t.w_size};
+  problem.slots.push_back(inout("m", slab.shape, slab.m, {kRoundings, t.m_size}));
+  problem.slots.push_back(inout("v", slab.shape, slab.v, {kRoundings, t.v_size}));
+  problem.body = [opts](Call& call) {
+    for (int step = 0; step < kSteps; ++step) {
+      const Tensor dw = call[fmt::format("dw{}", step)];
+      adam_step(call.ctx(), opts, call.state(), call["w"], dw, call["m"], call["v"]);
+      advance(call.ctx(), call.state(), kBatch);
+    }
+  };
+  return problem;
+}
+
+std::vector<std::pair<SgdOpts, Setting>> sgd_cases() {
+  return {{{}, {"plain", 1000}},
+          {{}, {"one_weight", 1}},
+          {{}, {"three_weights", 3, 0.9f}},
+          {{.weight_decay = 1e-3}, {"weight_decay", 1003}},
+          {{.momentum = 0.9}, {"momentum", 777}},
+          {{.momentum = 0.5}, {"fc2_mnist", 6442}},
+          {{.momentum = 0.9, .weight_decay = 0.1}, {"momentum_decay", 501, 0.1f}},
+          {{.momentum = 0.9, .weight_decay = 0.01, .nesterov = true}, {"nesterov", 129}},
+          {{.momentum = 0.9}, {"resumed", 65, 0.1f, 1000, false}},
+          {{.momentum = 0.9}, {"no_learning", 65, 0.0f}}};
+}
+
+std::vector<std::pair<AdamOpts, Setting>> adam_cases() {
+  return {{{}, {"plain", 1000}},
+          {{}, {"one_weight", 1}},
+          {{}, {"seven_weights", 7}},
+          {{.weight_decay = 1e-3}, {"lenet_bn", 61750, 1e-4f}},
+          {{.weight_decay = 0.3}, {"strong_decay", 333}},
+          {{.weight_decay = 0.1, .decoupled = true}, {"decoupled", 333}},
+          {{.beta1 = 0.5, .beta2 = 0.9, .eps = 1e-3}, {"other_betas", 129}},
+          {{.beta1 = 0}, {"no_first_moment", 129}},
+          {{}, {"resumed", 65, 1e-3f, 1000, false}},
+          {{}, {"long_run", 65, 1e-3f, 1'000'000'000, false}}};
+}
+
+class OptimizerKernel : public KernelTest {};
+LAMINA_OVER_BACKENDS(OptimizerKernel);
+
+TEST_P(OptimizerKernel, Sgd) {
+  Table table(GetParam());
+  for (const auto& [opts, setting] : sgd_cases()) table.check(sgd_problem(opts, setting));
+}
+
+TEST_P(OptimizerKernel, Adam) {
+  Table table(GetParam());
+  for (const auto& [opts, setting] : adam_cases()) table.check(adam_problem(opts, setting));
+}
+
+void expect_close(const Values& got, const Values& want, const std::string& what) {
+  ASSERT_EQ(got.size(), want.size());
+  for (std::size_t i = 0; i < want.size(); ++i)
+    ASSERT_NEAR(got[i], want[i], 1e-13 * (1 + std::abs(want[i]))) << what << " element " << i;
+}
+
+TEST(OptimizerFormula, SgdOnRef) {
+  for (const auto& [opts, setting] : sgd_cases()) {
+    const Trajectory t = sgd_formula(opts, setting, Slab("sgd/" + setting.name, setting));
+    const auto values = execute_ref(sgd_problem(opts, setting)).values;
+    expect_close(values.at("w"), t.w, "w of sgd/" + setting.name);
+    if (opts.momentum != 0) expect_close(values.at("m"), t.m, "m of sgd/" + setting.name);
+  }
+}
+
+TEST(OptimizerFormula, AdamOnRef) {
+  for (const auto& [opts, setting] : adam_cases()) {
+    const Trajectory t = adam_formula(opts, setting, Slab("adam/" + setting.name, setting));
+    const auto values = execute_ref(adam_problem(opts, setting)).values;
+    expect_close(values.at("w"), t.w, "w of adam/" + setting.name);
+    expect_close(values.at("m"), t.m, "m of adam/" + setting.name);
+    expect_close(values.at("v"), t.v, "v of adam/" + setting.name);
+  }
+}
+
+TEST_P(OptimizerKernel, AdvanceCountsStepsAndSamples) {
+  Context ctx = make_context({.backend = GetParam(), .threads = 2});
+  Buffer memory = ctx.allocate(sizeof(StepState));
+  StepState state{.step = (1LL << 40), .cursor = 7, .lr = 0.25f};
+  ctx.copy_in(memory.data(), &state, sizeof state);
+  advance(ctx, static_cast<StepState*>(memory.data()), 64);
+  advance(ctx, static_cast<StepState*>(memory.data()), 36);
+  ctx.copy_out(&state, memory.data(), sizeof state);
+  EXPECT_EQ(state.step, (1LL << 40) + 2);
+  EXPECT_EQ(state.cursor, 107);
+  EXPECT_EQ(state.lr, 0.25f);
+}
+
+}  // namespace
+}  // namespace lamina::test

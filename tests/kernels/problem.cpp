@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/kernels/problem.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace lamina::test {
+
+Slot in(std::string name, const Shape& shape, Values values) {
+  return {.name = std::move(name), .shape = shape, .values = std::move(values)};
+}
+
+Slot in(std::string name, DType dtype, const Shape& shape, Values values) {
+  return {.name = std::move(name), .dtype = dtype, .shape = shape, .values = std::move(values)};
+}
+
+Slot inout(std::string name, const Shape& shape, Values values, Budget budget) {
+  return {.name = std::move(name),
+          .role = Role::inout,
+          .shape = shape,
+          .values = std::move(values),
+          .budget = std::move(budget)};
+}
+
+Slot out(std::string name, const Shape& shape, Budget budget) {
+  return {.name = std::move(name), .role = Role::out, .shape = shape, .budget = std::move(budget)};
+}
+
+Slot out(std::string name, DType dtype, const Shape& shape) {
+  return {.name = std::move(name), .role = Role::out, .dtype = dtype, .shape = shape};
+}
+
+Slot state_slot(const StepState& state, Role role) {
+  const auto* const bytes = reinterpret_cast<const unsigned char*>(&state);
+  return {.name = "state",
+          .role = role,
+          .dtype = DType::u8,
+          .shape = features(1, sizeof state),
+          .values = Values(bytes, bytes + sizeof state),
+          .sparse = true,
+          .aligned = true};
+}
+
+const Slot& Problem::slot(const std::string& slot_name) const {
+  const auto found =
+      std::find_if(slots.begin(), slots.end(), [&](const Slot& s) { return s.name == slot_name; });
+  LAMINA_CHECK(found != slots.end(), "test case {} has no tensor '{}'.", name, slot_name);
+  return *found;
+}
+
+Slot& Problem::slot(const std::string& slot_name) {
+  return const_cast<Slot&>(std::as_const(*this).slot(slot_name));
+}
+
+Problem absolute(Problem problem) {
+  for (Slot& slot : problem.slots) {
+    if (!slot.dtype) slot.values = absolute(std::move(slot.values));
+  }
+  return problem;
+}
+
+namespace {
+
+using Bytes = std::vector<std::byte>;
+
+constexpr std::size_t kGuard = 256;  // canary bytes on either side; keeps 64-byte alignment
+
+std::byte canary(std::size_t i) { return static_cast<std::byte>(0xC5 ^ (i * 37 & 0xFF)); }
+
+template <class T>
+void encode(const Values& values, std::byte* to) {
+  for (double value : values) {
+    const T element = static_cast<T>(value);
+    std::memcpy(to, &element, sizeof element);
+    to += sizeof element;
+  }
+}
+
+template <class T>
+Values decode(const Bytes& bytes) {
+  Values values(bytes.size() / sizeof(T));
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    T element;
+    std::memcpy(&element, &bytes[i * sizeof element], sizeof element);
+    values[i] = static_cast<double>(element);
+  }
+  return values;
+}
+
+// Calls body(T{}) with the type of the dtypes that problems are made of.
+template <class Body>
+auto visit_stored(DType dtype, Body&& body) {
+  switch (dtype) {
+    case DType::f32:
+      return body(float{});
+    case DType::f64:
+      return body(double{});
+    case DType::u8:
+      return body(std::uint8_t{});
+    case DType::i32:
+      return body(std::int32_t{});
+    case DType::i64:
+      return body(std::int64_t{});
+    default:
+      fail("the kernel tests do not store {} yet.", name_of(dtype));
+  }
+}
+
+// A tensor or workspace in the backend's memory, between canaries.
+class Guarded {
+ public:
+  Guarded(Context& ctx, std::size_t bytes, std::size_t shift, unsigned char garbage)
+      : offset_(kGuard + shift), bytes_(bytes), image_(offset_ + bytes + kGuard) {
+    for (std::size_t i = 0; i < image_.size(); ++i) image_[i] = canary(i);
+    std::memset(payload(), garbage, bytes);
+    buffer_ = ctx.allocate(image_.size());
+  }
+  std::byte* payload() { return image_.data() + offset_; }
+  std::byte* device() const { return buffer_.bytes_at(offset_); }
+  void upload(Context& ctx) { ctx.copy_in(buffer_.data(), image_.data(), image_.size()); }
+
+  // What the payload holds now; appends to `faults` what else has changed.
+  Bytes download(Context& ctx,
+                 const std::string& name,
+                 bool read_only,
+                 std::vector<std::string>& faults) {
+    Bytes now(image_.size());
+    ctx.copy_out(now.data(), buffer_.data(), now.size());
+    const auto same = [&](std::size_t begin, std::size_t end) {
+      return std::equal(now.begin() + static_cast<std::ptrdiff_t>(begin),
+                        now.begin() + static_cast<std::ptrdiff_t>(end),
+                        image_.begin() + static_cast<std::ptrdiff_t>(begin));
+    };
+    if (!same(0, offset_)) faults.push_back("wrote before the start of " + name);
+    if (!same(offset_ + bytes_, now.size())) faults.push_back("wrote behind the end of " + name);
+    if (read_only && !same(offset_, offset_ + bytes_)) faults.push_back("wrote to input " + name);
+    return {now.begin() + static_cast<std::ptrdiff_t>(offset_),
+            now.begin() + static_cast<std::ptrdiff_t>(offset_ + bytes_)};
+  }
+
+ private:
+  std::size_t offset_, bytes_;
+  Bytes image_;
+  Buffer buffer_;
+};
+
+class LiveCall final : public Call {
+ public:
+  LiveCall(Context& ctx, DType real, const Problem& problem, const CallOpts& opts)
+      : ctx_(ctx), real_(real), problem_(problem), opts_(opts) {
+    for (const Slot& slot : problem.slots) {
+      const DType dtype = dtype_of_slot(slot);
+      const std::string& owner = memory_of(slot.name);
+      const bool existing = memory_.count(owner) > 0;
+      const std::size_t bytes = static_cast<std::size_t>(slot.shape.numel()) * size_of(dtype);
+      if (!existing) {
+        const std::size_t shift = opts.shifted && !slot.aligned ? size_of(dtype) : 0;
+        memory_.try_emplace(owner, ctx, bytes, shift, opts.garbage);
+      }
+      if (slot.role != Role::out) fill(slot, dtype);
+    }
+    for (auto& [name, memory] : memory_) memory.upload(ctx_);
+  }
+
+  Context& ctx() override { return ctx_; }
+  DType dtype() const override { return real_; }
+  StepState* state() const override {
+    return static_cast<StepState*>(static_cast<void*>(memory_.at("state").device()));
+  }
+  Tensor operator[](const std::string& name) const override {
+    for (const Slot& slot : problem_.slots) {
+      if (slot.name == name)
+        return {memory_.at(memory_of(name)).device(), dtype_of_slot(slot), slot.shape};
+    }
+    return {};
+  }
+  void* workspace(std::size_t bytes) override {
+    workspaces_.push_back(std::make_unique<Guarded>(ctx_, bytes, 0, opts_.garbage));
+    workspaces_.back()->upload(ctx_);
+    return workspaces_.back()->device();
+  }
+
+  Outcome finish() {
+    ctx_.device().synchronize();
+    Outcome outcome;
+    for (const Slot& slot : problem_.slots) {
+      const bool shared = opts_.in_place && is_shared_input(slot.name);
+      Bytes bytes =
+          memory_.at(memory_of(slot.name))
+              .download(ctx_, slot.name, slot.role == Role::in && !shared, outcome.faults);
+      if (slot.role == Role::in) continue;
+      outcome.values[slot.name] =
+          visit_stored(dtype_of_slot(slot), [&]<class T>(T) { return decode<T>(bytes); });
+      outcome.bytes[slot.name] = std::move(bytes);
+    }
+    for (auto& workspace : workspaces_)
+      workspace->download(ctx_, "the workspace", false, outcome.faults);
+    return outcome;
+  }
+
+ private:
+  DType dtype_of_slot(const Slot& slot) const { return slot.dtype.value_or(real_); }
+
+  // In place, an output lives in the memory of its input.
+  const std::string& memory_of(const std::string& name) const {
+    if (opts_.in_place) {
+      for (const auto& [output, input] : problem_.in_place) {
+        if (output == name) return input;
+      }
+    }
+    return name;
+  }
+  bool is_shared_input(const std::string& name) const {
+    return std::any_of(problem_.in_place.begin(), problem_.in_place.end(), [&](const auto& pair) {
+      return pair.second == name;
+    });
+  }
+  void fill(const Slot& slot, DType dtype) {
+    LAMINA_CHECK(slot.values.size() == static_cast<std::size_t>(slot.shape.numel()),
+                 "test case {}: tensor {} has {} values for shape {}.",
+                 problem_.name,
+                 slot.name,
+                 slot.values.size(),
+                 slot.shape.to_string());
+    std::byte* const to = memory_.at(slot.name).payload();
+    visit_stored(dtype, [&]<class T>(T) { encode<T>(slot.values, to); });
+  }
+
+  Context& ctx_;
+  DType real_;
+  const Problem& problem_;
+  CallOpts opts_;
+  std::map<std::string, Guarded> memory_;
+  std::vector<std::unique_ptr<Guarded>> workspaces_;
+};
+
+}  // namespace
+
+Outcome execute(Context& ctx, DType real, const Problem& problem, const CallOpts& opts) {
+  LiveCall call(ctx, real, problem, opts);
+  problem.body(call);
+  return call.finish();
+}
+
+Outcome execute_ref(const Problem& problem) {
+  Context ctx = make_context({.backend = BackendKind::ref, .threads = 1});
+  return execute(ctx, DType::f64, problem);
+}
+
+}  // namespace lamina::test

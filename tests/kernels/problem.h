@@ -1,0 +1,100 @@
+// A problem: the tensors of one call (or of a few calls that belong together), their data and what
+// may be expected of the results. It knows no backend and no dtype: the same problem runs in f64 on
+// `ref` for the truth and in f32 on the backend under test.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cmath>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "engine/core/step_state.h"
+#include "kernels/context.h"
+#include "tests/kernels/data.h"
+
+namespace lamina::test {
+
+// How far a result may be from the truth: `roundings` times the unit roundoff of the dtype times a
+// magnitude, which is the size of the terms that the element was summed from (never less than the
+// result itself). 0 roundings demand equality.
+struct Budget {
+  double roundings = 0;
+  Values magnitude = {};  // one value per element, one for all, or none
+};
+
+inline Budget exactly() { return {}; }
+
+// For a sum of `length` products: errors of the additions grow like the root of their number.
+inline Budget sum_budget(std::int64_t length, Values magnitude) {
+  return {4 + std::sqrt(static_cast<double>(length)), std::move(magnitude)};
+}
+
+enum class Role { in, inout, out };
+
+struct Slot {
+  std::string name;
+  Role role = Role::in;
+  std::optional<DType> dtype = {};  // none: the floating type of the run
+  Shape shape = {};
+  Values values = {};    // in, inout
+  Budget budget = {};    // inout, out
+  bool sparse = false;   // zeros almost everywhere are what it is meant to hold
+  bool aligned = false;  // never moved off its alignment: not a tensor of the contract
+};
+
+Slot in(std::string name, const Shape& shape, Values values);
+Slot in(std::string name, DType dtype, const Shape& shape, Values values);
+Slot inout(std::string name, const Shape& shape, Values values, Budget budget);
+Slot out(std::string name, const Shape& shape, Budget budget);
+Slot out(std::string name, DType dtype, const Shape& shape);
+Slot state_slot(const StepState& state, Role role = Role::in);
+
+// What the body of a problem sees of a call. Tensors are asked for by name; a name that the problem
+// does not have gives the empty tensor, which is how optional arguments are left out.
+class Call {
+ public:
+  virtual ~Call() = default;
+  virtual Context& ctx() = 0;
+  virtual DType dtype() const = 0;
+  virtual Tensor operator[](const std::string& name) const = 0;
+  virtual StepState* state() const = 0;
+  // Scratch memory filled with garbage and watched at both ends.
+  virtual void* workspace(std::size_t bytes) = 0;
+};
+
+struct Problem {
+  std::string name;
+  std::vector<Slot> slots = {};
+  std::function<void(Call&)> body = {};
+  // (output, input) pairs that may share memory: run a second time in place.
+  std::vector<std::pair<std::string, std::string>> in_place = {};
+
+  const Slot& slot(const std::string& slot_name) const;
+  Slot& slot(const std::string& slot_name);
+};
+
+// The problem with the absolute values of its data. Of a linear op it gives the magnitudes.
+Problem absolute(Problem problem);
+
+struct CallOpts {
+  unsigned char garbage = 0xFF;  // outputs and workspace start as this byte; 0xFF is NaN
+  bool shifted = false;          // tensors start one element off their alignment
+  bool in_place = false;
+};
+
+struct Outcome {
+  std::map<std::string, Values> values;                 // inout and out
+  std::map<std::string, std::vector<std::byte>> bytes;  // the same, as they lie in memory
+  std::vector<std::string> faults;                      // written where nothing may be written
+};
+
+Outcome execute(Context& ctx, DType real, const Problem& problem, const CallOpts& opts = {});
+
+// In f64 on the reference backend: the truth.
+Outcome execute_ref(const Problem& problem);
+
+}  // namespace lamina::test

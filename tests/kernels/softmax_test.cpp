@@ -1,0 +1,149 @@
+// Softmax and log-softmax.
+// SPDX-License-Identifier: Apache-2.0
+#include "kernels/softmax.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include <fmt/format.h>
+
+#include "tests/kernels/harness.h"
+
+namespace lamina::test {
+namespace {
+
+struct Case {
+  Shape shape;
+  double mean = 0, deviation = 3;
+};
+
+struct Family {
+  const char* name;
+  const Op<softmax_forward_fn>& forward;
+  const Op<softmax_backward_fn>& backward;
+  bool logarithm;
+};
+const Family kSoftmax{"softmax", softmax_forward, softmax_backward, false};
+const Family kLogSoftmax{"log_softmax", log_softmax_forward, log_softmax_backward, true};
+
+std::string name_of_case(const Family& family, const Case& c, const char* pass) {
+  return fmt::format("{}/{}_mean{}/{}", family.name, c.shape.to_string(), c.mean, pass);
+}
+
+// The error of exp(x - max) is that of its argument, which has the size of the argument.
+Problem forward_problem(const Family& family, const Case& c) {
+  Problem problem{.name = name_of_case(family, c, "forward")};
+  Draw draw(problem.name);
+  problem.slots = {in("x", c.shape, draw.normal(c.shape, c.mean, c.deviation)),
+                   out("y", c.shape, {})};
+  problem.body = [&family](Call& call) { family.forward(call.ctx(), call["x"], call["y"]); };
+  problem.in_place = {{"y", "x"}};
+  const Values& x = problem.slot("x").values;
+  const Values y = execute_ref(problem).values.at("y");
+  const auto length = static_cast<std::size_t>(c.shape.per_sample());
+  Values size(x.size());
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    const auto row = x.begin() + static_cast<std::ptrdiff_t>(i / length * length);
+    const double depth = *std::max_element(row, row + static_cast<std::ptrdiff_t>(length)) - x[i];
+    size[i] = family.logarithm ? 1 + depth + std::abs(y[i]) : y[i] * (1 + depth);
+  }
+  problem.slot("y").budget = sum_budget(c.shape.per_sample(), size);
+  problem.slot("y").budget.roundings += 4;
+  return problem;
+}
+
+Problem backward_problem(const Family& family, const Case& c) {
+  const Values y = rounded_to_f32(execute_ref(forward_problem(family, c)).values.at("y"));
+  Problem problem{.name = name_of_case(family, c, "backward")};
+  Draw draw(problem.name);
+  problem.slots = {
+      in("y", c.shape, y), in("dy", c.shape, draw.normal(c.shape)), out("dx", c.shape, {})};
+  problem.body = [&family](Call& call) {
+    family.backward(call.ctx(), call["y"], call["dy"], call["dx"]);
+  };
+  problem.in_place = {{"dx", "dy"}};
+  const Values& dy = problem.slot("dy").values;
+  const auto length = static_cast<std::size_t>(c.shape.per_sample());
+  Values size(y.size());
+  for (std::size_t row = 0; row < y.size(); row += length) {
+    double sum = 0;
+    for (std::size_t i = row; i < row + length; ++i)
+      sum += std::abs(dy[i]) * (family.logarithm ? 1 : y[i]);
+    for (std::size_t i = row; i < row + length; ++i) {
+      size[i] = family.logarithm ? std::abs(dy[i]) + std::exp(y[i]) * (1 + std::abs(y[i])) * sum
+                                 : y[i] * (std::abs(dy[i]) + sum);
+    }
+  }
+  problem.slot("dx").budget = sum_budget(c.shape.per_sample(), size);
+  problem.slot("dx").budget.roundings += 4;
+  return problem;
+}
+
+std::vector<Case> cases() {
+  std::vector<Case> all{
+      {features(1, 2)},
+      {features(3, 3)},
+      {features(7, 10)},
+      {features(64, 10)},
+      {features(5, 33)},
+      {features(2, 1000)},
+      {{2, 3, 5, 7}},
+      {{1, 1, 1, 17}},
+      {features(5, 10), 1000},
+      {features(5, 10), -1000},
+      {features(5, 10), 0, 40},
+      {features(5, 10), 0, 1e-3},
+  };
+  for (int i = 0; i < 15; ++i) {
+    Draw draw(fmt::format("softmax/random/{}", i));
+    all.push_back({features(draw.roll(1, 20), draw.roll(2, 200))});
+  }
+  return all;
+}
+
+class SoftmaxKernel : public KernelTest {};
+LAMINA_OVER_BACKENDS(SoftmaxKernel);
+
+TEST_P(SoftmaxKernel, Softmax) {
+  Table table(GetParam());
+  for (const Case& c : cases()) {
+    table.check(forward_problem(kSoftmax, c));
+    table.check(backward_problem(kSoftmax, c));
+  }
+}
+
+TEST_P(SoftmaxKernel, LogSoftmax) {
+  Table table(GetParam());
+  for (const Case& c : cases()) {
+    table.check(forward_problem(kLogSoftmax, c));
+    table.check(backward_problem(kLogSoftmax, c));
+  }
+}
+
+// One class: probability one, whatever the logit.
+TEST_P(SoftmaxKernel, OneClass) {
+  Table table(GetParam());
+  table.check(forward_problem(kSoftmax, {features(5, 1)}));
+  table.check(forward_problem(kLogSoftmax, {features(5, 1)}));
+}
+
+TEST(SoftmaxGradients, MatchDifferences) {
+  for (const Family* family : {&kSoftmax, &kLogSoftmax}) {
+    for (const Shape& shape : {features(3, 5), Shape{2, 2, 1, 3}}) {
+      Problem problem{.name = name_of_case(*family, {shape}, "difference")};
+      Draw draw(problem.name);
+      problem.slots = {in("x", shape, draw.normal(shape)),
+                       in("dy", shape, draw.normal(shape)),
+                       out("y", shape, {}),
+                       out("dx", shape, {})};
+      problem.body = [family](Call& call) {
+        family->forward(call.ctx(), call["x"], call["y"]);
+        family->backward(call.ctx(), call["y"], call["dy"], call["dx"]);
+      };
+      check_gradients(problem, "y", "dy", {{"x", "dx"}});
+    }
+  }
+}
+
+}  // namespace
+}  // namespace lamina::test
