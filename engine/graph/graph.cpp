@@ -55,7 +55,13 @@ ValueId Graph::add(const std::string& name,
   }
   values_.push_back(output);
   const auto id = static_cast<ValueId>(values_.size() - 1);
-  nodes_.push_back({path, std::move(layer), std::move(inputs), id, module, current_scope_});
+  nodes_.push_back({path,
+                    std::move(layer),
+                    std::move(inputs),
+                    id,
+                    static_cast<std::uint32_t>(nodes_.size()),
+                    module,
+                    current_scope_});
   return id;
 }
 

@@ -33,6 +33,7 @@ struct Node {
   std::shared_ptr<const Layer> layer;
   std::vector<ValueId> inputs;
   ValueId output = -1;
+  std::uint32_t number = 0;  // in the order of adding; passes keep it, so random draws stay
   bool module = true;  // false: a function call in the PyTorch definition, absent from summaries
   int scope = -1;      // index into scopes(), -1: the root
 };

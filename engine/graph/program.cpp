@@ -25,7 +25,6 @@ void Program::compile() {
   for (std::size_t v = 0; v < values; ++v) storage_[v] = static_cast<int>(v);
   needs_gradient_.assign(values, false);
 
-  std::uint32_t number = 0;
   for (const Node& node : graph_.nodes()) {
     Step step;
     bool trained = false;
@@ -56,7 +55,7 @@ void Program::compile() {
                              step.backward,
                              need_dx,
                              opts_.seed,
-                             number,
+                             node.number,
                              opts_.dropout};
       try {
         step.op = node.layer->compile(args);
@@ -65,7 +64,6 @@ void Program::compile() {
       }
       workspace_bytes_ = std::max(workspace_bytes_, align_up(step.op->workspace_bytes()));
     }
-    ++number;
     steps_.push_back(std::move(step));
   }
 }
