@@ -5,12 +5,12 @@
 # own float32 result does, or one float32 rounding, whichever is more:
 #   distance(ours, t64) <= max(5 * distance(t32, t64), 2^-24 * scale)
 # distance is the Euclidean norm of the difference; PyTorch's float32 distance is the smallest over
-# the settings that change its arithmetic. scale is ||t64||, with two exceptions:
+# the settings that change its arithmetic; scale is ||t64||. Two exceptions:
+# - The loss is one number, and PyTorch's can be right by luck. Its distance counts at least as what
+#   PyTorch's own output errors can make of it: ||dloss/do|| * ||o32 - o64|| (Cauchy and Schwarz).
 # - A convolution's bias in front of a batch norm in train mode has a gradient of exactly zero in
 #   theory: a sum of M terms dy that cancel. Its scale is log2(M) * ||dy||: one rounding of each
 #   partial sum when the terms are added in pairs, the most careful way.
-# - The loss is one number, and PyTorch's can be right by luck. Its scale is
-#   |loss| + sum |dloss/do * o| over the outputs o: one rounding of each number it is made from.
 # ReLU and max pooling decide by comparing; where a decision hangs on the last bits, float32 may
 # take another branch than float64 and nothing can be judged. closest_tie() finds how near a batch
 # comes.
@@ -36,9 +36,9 @@ SETTINGS_F32 = ({"onednn": True}, {"onednn": False})
 def evaluate(name, state, images, labels, train, dtype, onednn=True):
     """One forward and backward pass with dropout off.
 
-    Returns (results, scales): results maps `output`, `loss`, `grad.NAME` and, in train mode,
+    Returns (results, scales, slope): results maps `output`, `loss`, `grad.NAME` and, in train mode,
     `state.NAME` (the running statistics afterwards) to float64 arrays; scales holds the entries
-    whose scale is not their norm.
+    whose scale is not their norm; slope is ||dloss/doutput||.
     """
     torch.set_num_threads(1)
     net = _load(name, state).to(dtype).train(train)
@@ -54,8 +54,8 @@ def evaluate(name, state, images, labels, train, dtype, onednn=True):
         results.update({f"state.{key}": value for key, value in net.named_buffers()})
     scales = {key: value.grad.norm().item() * math.log2(value.numel() / value.shape[1])
               for key, value in terms.items()}
-    scales["loss"] = (loss.abs() + (output.grad * output).abs().sum()).item()
-    return {key: value.double().numpy() for key, value in results.items()}, scales
+    results = {key: value.double().numpy() for key, value in results.items()}
+    return results, scales, output.grad.norm().item()
 
 
 def closest_tie(name, state, images, train):
@@ -117,16 +117,18 @@ class Truth:
     """The float64 results of one batch with, for each tensor, what PyTorch's float32 is off by."""
 
     def __init__(self, name, state, images, labels, train):
-        self.results, scales = evaluate(name, state, images, labels, train, torch.float64)
+        self.results, scales, slope = evaluate(name, state, images, labels, train, torch.float64)
         self.scales = {key: scales.get(key, norm(value)) for key, value in self.results.items()}
         runs = [evaluate(name, state, images, labels, train, torch.float32, **setting)[0]
                 for setting in SETTINGS_F32]
         self.errors = {key: min((run[key] - value for run in runs), key=norm)
                        for key, value in self.results.items()}
+        self.distances = {key: norm(error) for key, error in self.errors.items()}
+        self.distances["loss"] = max(self.distances["loss"], slope * self.distances["output"])
 
     def budget(self, key):
         """The largest distance from the truth that the rule allows."""
-        return max(FACTOR * norm(self.errors[key]), ROUNDING * self.scales[key])
+        return max(FACTOR * self.distances[key], ROUNDING * self.scales[key])
 
 
 def norm(values):
