@@ -43,13 +43,10 @@ void log_softmax_forward(Context& ctx, const Tensor& x, const Tensor& y) {
   for_each_row(ctx, x, [&](std::int64_t offset, std::int64_t length) {
     const float* const row = x.as<float>() + offset;
     const float largest = row_max(row, length);
-    const auto log_sum = static_cast<float>(std::log(row_exp_sum(row, length, largest)));
-    map_range(
-        0,
-        length,
-        [=](const Vec& v) { return (v - largest) - log_sum; },
-        y.as<float>() + offset,
-        row);
+    // In double, so that the one rounding is the last: y is often smaller than what it is made of.
+    const double log_total = largest + std::log(row_exp_sum(row, length, largest));
+    float* const out = y.as<float>() + offset;
+    for (std::int64_t f = 0; f < length; ++f) out[f] = static_cast<float>(row[f] - log_total);
   });
 }
 
