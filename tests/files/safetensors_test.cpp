@@ -155,8 +155,10 @@ TEST(safetensors, names_where_it_cannot_write) {
   const TempFolder folder;
   expect_contains(failure_of([&] { write_safetensors(folder / "none/a", sample()); }),
                   "none/a': No such file or directory; create its folder first.");
-  expect_contains(failure_of([&] { write_safetensors("/dev/full", sample()); }),
-                  "cannot write '/dev/full': No space left on device;");
+  const std::filesystem::path device = full_device(folder);
+  if (device.empty()) GTEST_SKIP() << "no device that is always full can be made here";
+  expect_contains(failure_of([&] { write_safetensors(device, sample()); }),
+                  "cannot write '" + device.string() + "': No space left on device;");
 }
 
 }  // namespace

@@ -2,6 +2,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -42,6 +47,20 @@ class TempFolder {
  private:
   std::filesystem::path path_;
 };
+
+// A device that is always full. For root it is one of the test's own, because a broken writer may
+// rename a file over it and root's /dev/full would be gone. Empty where there is none to be had.
+inline std::filesystem::path full_device(const TempFolder& folder) {
+  std::filesystem::path device = "/dev/full";
+  if (geteuid() == 0) {
+    device = folder / "full";
+    if (mknod(device.c_str(), S_IFCHR | 0600, makedev(1, 7)) != 0) return {};
+  }
+  const int fd = open(device.c_str(), O_WRONLY);  // fails where devices are not allowed
+  if (fd < 0) return {};
+  close(fd);
+  return device;
+}
 
 // Files as plain bytes, by other means than the code under test.
 inline void put(const std::filesystem::path& path, std::string_view bytes) {
