@@ -38,7 +38,7 @@ printf 'hello' >idx/train-images-idx3-ubyte
 printf 'hello' >idx/train-labels-idx1-ubyte
 printf 'hello' >idx/t10k-images-idx3-ubyte
 printf 'hello' >idx/t10k-labels-idx1-ubyte
-expect 1 'idx3-ubyte' train --net fc2_mnist --data ./idx
+expect 1 'idx[13]-ubyte' train --net fc2_mnist --data ./idx
 
 # Output that cannot be written: below a file, and on a full disk.
 echo x >file
