@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tools/common.h"
 
+#include <unistd.h>
+
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <vector>
 
 #include "engine/core/suggest.h"
@@ -62,6 +65,12 @@ DType parse_precision(const std::string& precision, const Context& ctx) {
   fail_request("precision '{}' is not available on {}; give fp32, or fp64 with --device ref.",
                precision,
                name_of(ctx.backend()));
+}
+
+void bound_spinning(char** argv) {
+  if (std::getenv("GOMP_SPINCOUNT") != nullptr || std::getenv("OMP_WAIT_POLICY") != nullptr) return;
+  setenv("GOMP_SPINCOUNT", "2000", 1);
+  execv("/proc/self/exe", argv);  // returns only when it cannot, and then nothing is lost
 }
 
 void catch_interrupts() {

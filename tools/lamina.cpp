@@ -6,6 +6,7 @@
 #include "engine/core/error.h"
 #include "engine/core/suggest.h"
 #include "tools/commands.h"
+#include "tools/common.h"
 
 namespace {
 
@@ -40,6 +41,7 @@ std::string suggestion(const CLI::App& app) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  lamina::cli::bound_spinning(argv);
   CLI::App app{"Lamina trains the classic convolutional networks, in C++ and CUDA."};
   app.set_version_flag("--version", LAMINA_VERSION);
   app.require_subcommand(1);
