@@ -87,9 +87,9 @@ function(lamina_require package)
 endfunction()
 
 # --- Toolchain -----------------------------------------------------------------------------------
-if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 11)
-  message(FATAL_ERROR "g++ ${CMAKE_CXX_COMPILER_VERSION} is too old for C++20. Install g++-12 and "
-                      "configure with -DCMAKE_CXX_COMPILER=g++-12.")
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 12)
+  message(FATAL_ERROR "g++ ${CMAKE_CXX_COMPILER_VERSION} is too old; Lamina wants 12 or newer. Install "
+                      "g++-12 and configure with -DCMAKE_CXX_COMPILER=g++-12.")
 endif()
 find_package(Threads REQUIRED)
 find_package(OpenMP QUIET COMPONENTS CXX)
@@ -110,17 +110,6 @@ lamina_require(
   COMMIT e69e5f977d458f2650bb346dadf2ad30c5320281
   LINKED
   OPTIONS FMT_INSTALL=OFF FMT_TEST=OFF FMT_DOC=OFF)
-
-lamina_require(
-  spdlog
-  MINIMUM 1.9
-  TARGETS spdlog
-  APT libspdlog-dev
-  REPOSITORY https://github.com/gabime/spdlog.git
-  RELEASE 1.13.0
-  COMMIT 7c02e204c92545f869e2f04edaab1f19fe8b19fd
-  LINKED
-  OPTIONS SPDLOG_FMT_EXTERNAL=ON SPDLOG_INSTALL=OFF SPDLOG_BUILD_EXAMPLE=OFF)
 
 lamina_require(
   nlohmann_json
@@ -174,8 +163,18 @@ lamina_found("libcurl ${CURL_VERSION_STRING} (system)")
 lamina_found("OpenSSL ${OPENSSL_VERSION} (system)")
 
 # PNG files: contact sheets.
-find_package(PNG REQUIRED)
-lamina_found("libpng ${PNG_VERSION_STRING} (system)")
+lamina_require(
+  PNG
+  TARGETS png_static
+  APT libpng-dev
+  REPOSITORY https://github.com/pnggroup/libpng.git
+  RELEASE 1.6.58
+  COMMIT 3061454d980de7d53608f594194cfac722721d2a
+  LINKED
+  OPTIONS PNG_SHARED=OFF PNG_TESTS=OFF PNG_TOOLS=OFF SKIP_INSTALL_ALL=ON)
+if(NOT TARGET PNG::PNG)
+  add_library(PNG::PNG ALIAS png_static)
+endif()
 
 # oneDNN: the engine of the CPU kernels; 2.x and 3.x differ, the kernels know both. Debian builds its
 # 2.6 with OpenCL and the package's CMake file insists on finding it: apt-get install

@@ -3,6 +3,8 @@
 # no rights, when all of it is there. CMake fetches the libraries that the system does not offer.
 # SPDX-License-Identifier: Apache-2.0
 set -euo pipefail
+# shellcheck source=tools/compiler.sh
+source "$(dirname "${BASH_SOURCE[0]}")/compiler.sh"
 
 usage() {
   cat <<'TEXT'
@@ -48,22 +50,11 @@ want_command() {
   command -v "$1" >/dev/null 2>&1 || want "$2" "$3"
 }
 
-# at_least VERSION MINIMUM
-at_least() {
-  [ "$(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n 1)" = "$2" ]
-}
-
 check_toolchain() {
-  local compiler version
-  compiler=${CXX:-g++}
-  if ! command -v "$compiler" >/dev/null 2>&1; then
-    echo "bootstrap: no C++ compiler ($compiler). Install g++ 11 or newer." >&2
-    return 1
-  fi
-  version=$("$compiler" -dumpfullversion -dumpversion 2>/dev/null || echo 0)
-  if [[ $("$compiler" --version | head -n 1) != *clang* ]] && ! at_least "$version" 11; then
-    echo "bootstrap: $compiler is $version and C++20 wants 11 or newer. Install g++-12 and run" \
-      "again with CXX=g++-12 CC=gcc-12." >&2
+  local version
+  if ! choose_compiler; then
+    echo "bootstrap: no g++ $oldest_gxx or newer. Install one, or name another C++20 compiler:" \
+      "CXX=clang++ CC=clang tools/bootstrap.sh" >&2
     return 1
   fi
   version=$(cmake --version 2>/dev/null | sed -n 's/^cmake version \([0-9.]*\).*/\1/p')
@@ -75,13 +66,17 @@ check_toolchain() {
 }
 
 if ! command -v apt-get >/dev/null 2>&1; then
-  echo "bootstrap: this system has no apt. Install g++ 11+, cmake 3.22+, ninja, git and the" \
+  echo "bootstrap: this system has no apt. Install g++ 12+, cmake 3.22+, ninja, git and the" \
     "development files of libcurl and OpenSSL; CMake fetches every other library." >&2
   check_toolchain
   exit
 fi
 
-want_command "${CXX:-g++}" g++ "compiles C++20"
+if ! choose_compiler; then
+  missing+=(g++)
+  reasons+=("compiles C++20")
+  fetchable+=(no)
+fi
 want_command cmake cmake "configures the build"
 want_command ninja ninja-build "runs the build"
 want_command git git "fetches a library the system lacks"
@@ -89,7 +84,6 @@ want ca-certificates "checks the servers that data sets come from"
 want libdnnl-dev "oneDNN, the CPU kernels' engine" fetch
 want ocl-icd-opencl-dev "the CMake package of Debian's oneDNN asks for it" fetch
 want libfmt-dev "text formatting" fetch
-want libspdlog-dev "logs" fetch
 want nlohmann-json3-dev "JSON" fetch
 want libcli11-dev "the command line" fetch
 want zlib1g-dev "reads .gz files" fetch
@@ -136,21 +130,32 @@ if [ "$(id -u)" -ne 0 ]; then
   echo "bootstrap: installing them with sudo apt-get."
 fi
 apt_get() {
-  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=120 "$@"
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120 "$@"
 }
 
 # One source that does not answer must not keep the others from serving.
 apt_get update </dev/null || echo "bootstrap: apt-get update failed; trying with the lists as they are." >&2
 
+# candidate PACKAGE: the version apt would install; empty when it knows none.
+candidate() {
+  apt-cache policy "$1" 2>/dev/null | sed -n 's/^ *Candidate: //p' | grep -vx '(none)' || true
+}
+
 install=()
 for i in "${!missing[@]}"; do
-  candidate=$(apt-cache policy "${missing[$i]}" 2>/dev/null | sed -n 's/^ *Candidate: //p')
-  if [ -n "$candidate" ] && [ "$candidate" != "(none)" ]; then
-    install+=("${missing[$i]}")
+  package=${missing[$i]}
+  version=$(candidate "$package")
+  # Ubuntu 22.04 has g++ 11 under that name, and g++-12 beside it.
+  if [ "$package" = g++ ] && ! at_least "${version#*:}" "$oldest_gxx"; then
+    package=g++-$oldest_gxx
+    version=$(candidate "$package")
+  fi
+  if [ -n "$version" ]; then
+    install+=("$package")
   elif [ "${fetchable[$i]}" = fetch ]; then
-    echo "bootstrap: this system offers no ${missing[$i]}; CMake will fetch the library."
+    echo "bootstrap: this system offers no $package; CMake will fetch the library."
   else
-    echo "bootstrap: this system offers no package ${missing[$i]} (${reasons[$i]}). On Ubuntu" \
+    echo "bootstrap: this system offers no package $package (${reasons[$i]}). On Ubuntu" \
       "enable the universe repository: add-apt-repository universe" >&2
     exit 1
   fi

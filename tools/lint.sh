@@ -4,6 +4,9 @@
 # SPDX-License-Identifier: Apache-2.0
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
+# shellcheck source=tools/compiler.sh
+source tools/compiler.sh
+choose_compiler
 
 usage() {
   cat <<'TEXT'

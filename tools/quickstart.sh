@@ -3,6 +3,8 @@
 # SPDX-License-Identifier: Apache-2.0
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source=tools/compiler.sh
+source tools/compiler.sh
 
 if [ "${1:-}" = -h ] || [ "${1:-}" = --help ]; then
   cat <<'TEXT'
@@ -22,6 +24,7 @@ step() {
 
 step 1 "Packages"
 tools/bootstrap.sh
+choose_compiler
 
 step 2 "Build"
 log=build/release/build.log

@@ -3,6 +3,8 @@
 # SPDX-License-Identifier: Apache-2.0
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source=tools/compiler.sh
+source tools/compiler.sh
 
 usage() {
   cat <<'TEXT'
@@ -38,6 +40,7 @@ done
 
 started=$SECONDS
 tools/bootstrap.sh
+choose_compiler
 cmake --preset "$preset"
 cmake --build --preset "$preset"
 built=$((SECONDS - started))
