@@ -53,7 +53,7 @@ function(lamina_fetch name)
     set(${CMAKE_MATCH_1} "${value}")
   endforeach()
   FetchContent_MakeAvailable(${name})
-  FetchContent_GetProperties(${name} SOURCE_DIR source BINARY_DIR binary)
+  FetchContent_GetProperties(${name} SOURCE_DIR source)
   set_property(DIRECTORY "${source}" PROPERTY EXCLUDE_FROM_ALL TRUE)
   foreach(target IN LISTS F_TARGETS)
     get_target_property(folders ${target} INTERFACE_INCLUDE_DIRECTORIES)
@@ -61,8 +61,6 @@ function(lamina_fetch name)
       set_target_properties(${target} PROPERTIES INTERFACE_SYSTEM_INCLUDE_DIRECTORIES "${folders}")
     endif()
   endforeach()
-  set(${name}_SOURCE_DIR "${source}" PARENT_SCOPE)
-  set(${name}_BINARY_DIR "${binary}" PARENT_SCOPE)
   if(F_LINKED)
     set_property(GLOBAL APPEND PROPERTY LAMINA_NOT_INSTALLABLE ${name})
   endif()
@@ -142,12 +140,14 @@ lamina_require(
   LINKED
   OPTIONS ZLIB_BUILD_EXAMPLES=OFF SKIP_INSTALL_ALL=ON)
 if(NOT TARGET ZLIB::ZLIB)
-  # zlib generates zconf.h into its build folder and its target names no include folder. The two
-  # hints let find_package(ZLIB) of another fetched library arrive at this one.
-  target_include_directories(zlibstatic SYSTEM INTERFACE "${ZLIB_SOURCE_DIR}" "${ZLIB_BINARY_DIR}")
+  # zlib generates zconf.h into its build folder and its target names no include folder. libpng
+  # looks for zlib by these two variables; they are taken back behind it, or the next configuration
+  # would take them for the system's.
+  FetchContent_GetProperties(ZLIB SOURCE_DIR lamina_zlib BINARY_DIR lamina_zlib_build)
+  target_include_directories(zlibstatic SYSTEM INTERFACE "${lamina_zlib}" "${lamina_zlib_build}")
   add_library(ZLIB::ZLIB ALIAS zlibstatic)
-  set(ZLIB_LIBRARY zlibstatic)
-  set(ZLIB_INCLUDE_DIR "${ZLIB_SOURCE_DIR}")
+  set(ZLIB_LIBRARY zlibstatic CACHE STRING "" FORCE)
+  set(ZLIB_INCLUDE_DIR "${lamina_zlib}" CACHE PATH "" FORCE)
 endif()
 
 # Downloads and their checksums. A fetched TLS stack would miss the system's security updates, so
@@ -174,6 +174,10 @@ lamina_require(
   OPTIONS PNG_SHARED=OFF PNG_TESTS=OFF PNG_TOOLS=OFF SKIP_INSTALL_ALL=ON)
 if(NOT TARGET PNG::PNG)
   add_library(PNG::PNG ALIAS png_static)
+endif()
+if(TARGET zlibstatic)
+  unset(ZLIB_LIBRARY CACHE)
+  unset(ZLIB_INCLUDE_DIR CACHE)
 endif()
 
 # oneDNN: the engine of the CPU kernels; 2.x and 3.x differ, the kernels know both. Debian builds its
