@@ -140,14 +140,15 @@ lamina_require(
   LINKED
   OPTIONS ZLIB_BUILD_EXAMPLES=OFF SKIP_INSTALL_ALL=ON)
 if(NOT TARGET ZLIB::ZLIB)
-  # zlib generates zconf.h into its build folder and its target names no include folder. libpng
-  # looks for zlib by these two variables; they are taken back behind it, or the next configuration
-  # would take them for the system's.
+  # zlib generates zconf.h into its build folder and its target names no include folder: the two
+  # headers are brought together there. libpng looks for zlib by the two variables below; they are
+  # taken back behind it, or the next configuration would take them for the system's.
   FetchContent_GetProperties(ZLIB SOURCE_DIR lamina_zlib BINARY_DIR lamina_zlib_build)
-  target_include_directories(zlibstatic SYSTEM INTERFACE "${lamina_zlib}" "${lamina_zlib_build}")
+  file(COPY "${lamina_zlib}/zlib.h" DESTINATION "${lamina_zlib_build}")
+  target_include_directories(zlibstatic SYSTEM INTERFACE "${lamina_zlib_build}")
   add_library(ZLIB::ZLIB ALIAS zlibstatic)
   set(ZLIB_LIBRARY zlibstatic CACHE STRING "" FORCE)
-  set(ZLIB_INCLUDE_DIR "${lamina_zlib}" CACHE PATH "" FORCE)
+  set(ZLIB_INCLUDE_DIR "${lamina_zlib_build}" CACHE PATH "" FORCE)
 endif()
 
 # Downloads and their checksums. A fetched TLS stack would miss the system's security updates, so
