@@ -79,7 +79,6 @@ void write_directly(const fs::path& path, Pieces pieces) {
 void write_file_atomically(const fs::path& path, Pieces pieces) {
   struct stat status {};
   const bool exists = ::stat(path.c_str(), &status) == 0;
-  if (exists && S_ISDIR(status.st_mode)) fail_errno("write", path, EISDIR);
   if (exists && !S_ISREG(status.st_mode)) {
     write_directly(path, pieces);
     return;

@@ -51,7 +51,7 @@ std::vector<double> ChartAxis::linear_ticks(int count) const {
   // Multiplied, not added up, so that no rounding grows along the axis.
   const double first = std::ceil(low_ / step - 1e-9), last = std::floor(high_ / step + 1e-9);
   std::vector<double> marks;
-  for (int i = 0; i <= 2 * count && first + i <= last; ++i)
+  for (int i = 0; first + i <= last; ++i)
     marks.push_back((first + i) * step + 0.0);  // + 0.0 turns -0 into 0
   return marks;
 }

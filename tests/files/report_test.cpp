@@ -199,6 +199,8 @@ TEST(report, refuses_data_that_does_not_fit) {
   RunReport report = full_report(1);
   report.confusion.pop_back();
   expect_contains(request_error_of([&] { report_html(report); }), "confusion matrix of the report");
+  report.class_names.clear();
+  expect_contains(request_error_of([&] { report_html(report); }), "has 8 counts for 0 class names");
   report = full_report(1);
   report.mistakes[0].pixels.pop_back();
   expect_contains(request_error_of([&] { report_html(report); }), "has 5 bytes for 2 x 3 x 1");

@@ -1,5 +1,6 @@
 // Files made to break a reader: each must end in one sentence that names the file and the field.
 // SPDX-License-Identifier: Apache-2.0
+#include <cstring>
 #include <ostream>
 #include <vector>
 
@@ -53,6 +54,18 @@ TEST(safetensors_reader, names_what_is_no_file) {
                   "none': No such file or directory; check the path.");
   expect_contains(failure_of([&] { read_safetensors(folder.path()); }), "Is a directory;");
   expect_contains(failure_of([] { read_safetensors("/dev/zero"); }), "it is no regular file");
+}
+
+// A file with holes takes no room on the disk, but is as long as its header says.
+TEST(safetensors_reader, refuses_a_header_over_the_limit) {
+  const TempFolder folder;
+  std::string length = safetensors_bytes("", 0);
+  const std::uint64_t header_bytes = 100'000'001;
+  std::memcpy(length.data(), &header_bytes, 8);
+  put(folder / "a", length);
+  std::filesystem::resize_file(folder / "a", 8 + header_bytes);
+  expect_contains(failure_of([&] { read_safetensors(folder / "a"); }),
+                  "announce a header of 100000001 bytes, and 100 MB is the most;");
 }
 
 // Whatever happens to a byte, the reader returns or throws an Error; the sanitizers watch the rest.
