@@ -49,15 +49,15 @@ auto best_pd(const MakePd& make) {
   return pd;
 }
 
-class DnnlConv2d final : public Conv2d {
+class DnnlConv2d final : public NamedConv2d {
  public:
   DnnlConv2d(Context& ctx, const Conv2dDesc& desc)
       : ctx_(ctx), device_(device_of(ctx)), desc_(desc) {
-    dnnl_checked(name(), [&] { plan(); });
+    dnnl_checked(label(), [&] { plan(); });
   }
 
   std::size_t workspace_bytes() const override { return workspace_bytes_; }
-  std::string describe() const override { return description_; }
+  Conv2dNames names() const override { return names_; }
 
   void forward(const Tensor& x,
                const Tensor& w,
@@ -65,7 +65,7 @@ class DnnlConv2d final : public Conv2d {
                const Tensor& y,
                void* workspace) override {
     checks::conv2d_forward(desc_, x, w, b, y);
-    dnnl_checked(name(), [&] {
+    dnnl_checked(label(), [&] {
       if (desc_.bias)
         forward_.run(device_.stream(), {x.data, w.data, b.data, y.data}, workspace);
       else
@@ -79,7 +79,7 @@ class DnnlConv2d final : public Conv2d {
                      const Tensor& dx,
                      void* workspace) override {
     checks::conv2d_backward_data(desc_, dy, w, dx);
-    dnnl_checked(name(), [&] {
+    dnnl_checked(label(), [&] {
       backward_data_.run(device_.stream(), {dy.data, w.data, dx.data}, workspace);
     });
   }
@@ -90,7 +90,7 @@ class DnnlConv2d final : public Conv2d {
                         const Tensor& db,
                         void* workspace) override {
     checks::conv2d_backward_weights(desc_, x, dy, dw, db);
-    dnnl_checked(name(), [&] {
+    dnnl_checked(label(), [&] {
       if (!desc_.bias) {
         backward_weights_.run(device_.stream(), {x.data, dy.data, dw.data}, workspace);
         return;
@@ -104,7 +104,7 @@ class DnnlConv2d final : public Conv2d {
   }
 
  private:
-  std::string name() const { return fmt::format("convolution of {}", desc_.x.to_string()); }
+  std::string label() const { return fmt::format("convolution of {}", desc_.x.to_string()); }
 
   void plan() {
     const Operand x = image(desc_.x), y = image(desc_.y()), w = weights(desc_);
@@ -148,7 +148,7 @@ class DnnlConv2d final : public Conv2d {
                 fwd.scratchpad_desc(),
                 inputs,
                 {{DNNL_ARG_DST, y.ours, fwd.dst_desc()}}};
-    description_ = fmt::format("oneDNN {}", fwd.impl_info_str());
+    names_.forward = fmt::format("oneDNN {}", fwd.impl_info_str());
     workspace_bytes_ = forward_.workspace_bytes();
     if (!training) return;
 
@@ -173,7 +173,7 @@ class DnnlConv2d final : public Conv2d {
                         {{DNNL_ARG_DIFF_DST, y.ours, pd.diff_dst_desc()},
                          {DNNL_ARG_WEIGHTS, w.ours, pd.weights_desc()}},
                         {{DNNL_ARG_DIFF_SRC, x.ours, pd.diff_src_desc()}}};
-      description_ += fmt::format(", data {}", pd.impl_info_str());
+      names_.data = fmt::format("oneDNN {}", pd.impl_info_str());
       workspace_bytes_ = std::max(workspace_bytes_, backward_data_.workspace_bytes());
     }
     if (desc_.backward_weights) {
@@ -200,7 +200,7 @@ class DnnlConv2d final : public Conv2d {
           pd.scratchpad_desc(),
           {{DNNL_ARG_SRC, x.ours, pd.src_desc()}, {DNNL_ARG_DIFF_DST, y.ours, pd.diff_dst_desc()}},
           outputs};
-      description_ += fmt::format(", weights {}", pd.impl_info_str());
+      names_.weights = fmt::format("oneDNN {}", pd.impl_info_str());
       workspace_bytes_ = std::max(
           workspace_bytes_,
           backward_weights_.workspace_bytes() + static_cast<std::size_t>(desc_.k) * sizeof(float));
@@ -212,12 +212,12 @@ class DnnlConv2d final : public Conv2d {
   Conv2dDesc desc_;
   DnnlCall forward_, backward_data_, backward_weights_;
   std::size_t workspace_bytes_ = 0;
-  std::string description_;
+  Conv2dNames names_;
 };
 
 }  // namespace
 
-std::unique_ptr<Conv2d> make_dnnl_conv2d(Context& ctx, const Conv2dDesc& desc) {
+std::unique_ptr<NamedConv2d> make_dnnl_conv2d(Context& ctx, const Conv2dDesc& desc) {
   return std::make_unique<DnnlConv2d>(ctx, desc);
 }
 

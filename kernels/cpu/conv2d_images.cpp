@@ -155,7 +155,7 @@ struct Correlation {
   }
 };
 
-class ImagesConv2d final : public Conv2d {
+class ImagesConv2d final : public NamedConv2d {
  public:
   ImagesConv2d(Context& ctx, const Conv2dDesc& desc)
       : ctx_(ctx),
@@ -179,14 +179,13 @@ class ImagesConv2d final : public Conv2d {
     return static_cast<std::size_t>(floats) * sizeof(float);
   }
 
-  std::string describe() const override {
-    return fmt::format("images, forward {}x{}, data {}x{}, weights {}x{}",
-                       forward_.block.a,
-                       forward_.block.b,
-                       backward_.block.a,
-                       backward_.block.b,
-                       gradient_.a,
-                       gradient_.b);
+  Conv2dNames names() const override {
+    const auto name = [](bool planned, const BlockSize& block) {
+      return planned ? fmt::format("images {}x{}", block.a, block.b) : std::string{};
+    };
+    return {name(true, forward_.block),
+            name(desc_.backward_data, backward_.block),
+            name(desc_.backward_weights, gradient_)};
   }
 
   void forward(const Tensor& x,
@@ -411,7 +410,7 @@ bool images_conv2d_can_run(const Conv2dDesc& desc) {
   return plain && (flips || !desc.backward_data);
 }
 
-std::unique_ptr<Conv2d> make_images_conv2d(Context& ctx, const Conv2dDesc& desc) {
+std::unique_ptr<NamedConv2d> make_images_conv2d(Context& ctx, const Conv2dDesc& desc) {
   return std::make_unique<ImagesConv2d>(ctx, desc);
 }
 

@@ -6,14 +6,29 @@
 
 namespace lamina::cpu {
 
-enum class Conv2dImpl { automatic, images, dnnl };
+// automatic: each pass by the one that should be fastest, from the shapes alone.
+enum class Conv2dImpl { automatic, images, linear, dnnl };
+
+// An implementation, with a name for each pass.
+struct Conv2dNames {
+  std::string forward, data, weights;
+};
+class NamedConv2d : public Conv2d {
+ public:
+  virtual Conv2dNames names() const = 0;
+  std::string describe() const final;
+};
 
 // Our own kernels for few channels (conv2d_images.cpp).
 bool images_conv2d_can_run(const Conv2dDesc& desc);
-std::unique_ptr<Conv2d> make_images_conv2d(Context& ctx, const Conv2dDesc& desc);
+std::unique_ptr<NamedConv2d> make_images_conv2d(Context& ctx, const Conv2dDesc& desc);
+
+// A window as large as the input: a linear layer (conv2d.cpp).
+bool linear_conv2d_can_run(const Conv2dDesc& desc);
+std::unique_ptr<NamedConv2d> make_linear_conv2d(Context& ctx, const Conv2dDesc& desc);
 
 // oneDNN, any shape (conv2d_dnnl.cpp).
-std::unique_ptr<Conv2d> make_dnnl_conv2d(Context& ctx, const Conv2dDesc& desc);
+std::unique_ptr<NamedConv2d> make_dnnl_conv2d(Context& ctx, const Conv2dDesc& desc);
 
 // make_conv2d with the choice made by the caller.
 std::unique_ptr<Conv2d> make_conv2d_by(Context& ctx, const Conv2dDesc& desc, Conv2dImpl impl);

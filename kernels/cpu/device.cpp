@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernels/cpu/device.h"
 
+#include <sys/mman.h>
+
+#include <cstdlib>
 #include <fstream>
 
 #include "kernels/context.h"
@@ -36,6 +39,18 @@ std::string CpuDevice::describe() const {
                      version->major,
                      version->minor,
                      version->patch);
+}
+
+// Slabs of megabytes go on huge pages where the system grants them: a step walks all of its memory,
+// and page-table misses were measured to cost a lenet_bn step several per cent.
+void* CpuDevice::allocate(std::size_t bytes) {
+  constexpr std::size_t kHugePage = std::size_t{2} << 20;
+  if (bytes < kHugePage) return HostDevice::allocate(bytes);
+  const std::size_t rounded = (bytes + kHugePage - 1) / kHugePage * kHugePage;
+  void* const data = std::aligned_alloc(kHugePage, rounded);
+  if (data == nullptr) return HostDevice::allocate(bytes);   // which fails with the reason
+  static_cast<void>(madvise(data, rounded, MADV_HUGEPAGE));  // refused: ordinary pages
+  return data;
 }
 
 void* CpuDevice::scratch_bytes(std::size_t bytes) {

@@ -14,6 +14,7 @@ class CpuDevice : public HostDevice {
   explicit CpuDevice(int threads);
 
   std::string describe() const override;
+  void* allocate(std::size_t bytes) override;
 
   const dnnl::engine& engine() const { return engine_; }
   dnnl::stream& stream() { return stream_; }

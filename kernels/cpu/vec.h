@@ -27,6 +27,13 @@ namespace lamina::cpu {
 
 inline constexpr std::int64_t kLanes = 16;
 
+// Whether a vector is one register, of which there are 32: our register-blocked kernels rely on it.
+#ifdef __AVX512F__
+inline constexpr bool kWideVectors = true;
+#else
+inline constexpr bool kWideVectors = false;
+#endif
+
 using Vec = float __attribute__((vector_size(64)));
 using IntVec = std::int32_t __attribute__((vector_size(64)));
 
