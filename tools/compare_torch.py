@@ -92,7 +92,7 @@ def judge(truth, ours):
         distance, budget = torch_oracle.norm(got - expected), truth.budget(key)
         share = distance / budget if distance != 0.0 else 0.0
         problem = "" if distance <= budget else "FAIL"
-        rows.append((key, got.size, distance, torch_oracle.norm(truth.errors[key]), share, problem))
+        rows.append((key, got.size, distance, truth.distances[key], share, problem))
     return rows
 
 

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "kernels/checks.h"
+#include "kernels/cpu/flush_denormals.h"
 #include "kernels/cpu/pointwise.h"
 
 namespace lamina::cpu {
@@ -15,10 +16,12 @@ LAMINA_INLINE Vec sqrt(const Vec& x) {
   return y;
 }
 
-// One pass over the slab: body(i, lanes) has to work on lanes elements from i on.
+// One pass over the slab: body(in, out) has to work on sixteen elements, or on those that are left;
+// in(p) reads them from a tensor, out(p, v) writes them.
 template <class Body>
 void update(const Context& ctx, std::int64_t count, const Body& body) {
   parallel_for(ctx, count, kPointwiseGrain, [&](std::int64_t begin, std::int64_t end) {
+    const FlushDenormals flush;
     std::int64_t i = begin;
     for (; i + kLanes <= end; i += kLanes)
       body([i](const float* p) { return load(p + i); },

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -180,12 +181,31 @@ TEST_F(Download, SaysThatTheMachineIsOffline) {
 }
 
 TEST_F(Download, RefusesOtherProtocols) {
-  expect_contains(failure_of([&] { fetch(from({"ftp://127.0.0.1/"})); }), "ftp");
+  expect_contains(failure_of([&] { fetch(from({"ftp://127.0.0.1/"})); }), "Protocol \"ftp\"");
 }
 
 TEST_F(Download, NamesAFolderThatCannotBeWritten) {
   put(folder / "sub", "a file where the folder should be");
   expect_contains(failure_of([&] { fetch(from({dead_address()})); }), (folder / "sub").string());
+}
+
+// A limit on the size of files is as good as a full disk.
+TEST_F(Download, NamesTheFileThatDoesNotFit) {
+  const HttpServer server(Manner::good, served);
+  rlimit before{};
+  getrlimit(RLIMIT_FSIZE, &before);
+  const rlimit small{100'000, before.rlim_max};
+  const auto handler = signal(SIGXFSZ, SIG_IGN);
+  setrlimit(RLIMIT_FSIZE, &small);
+  const std::string text = failure_of([&] { fetch(from({server.address(), server.address()})); });
+  setrlimit(RLIMIT_FSIZE, &before);
+  signal(SIGXFSZ, handler);
+  expect_contains(text, "cannot write '" + (folder / "sub" / "digits.gz.part").string() + "'");
+  expect_contains(text, "another file system");
+  EXPECT_EQ(server.requests().size(), 1u);
+  // With room again, it goes on from there.
+  expect_whole(fetch(from({server.address()})));
+  EXPECT_GT(server.requests().back().from, 50'000);
 }
 
 TEST_F(Download, RefusesAFileThatAnotherDownloadWrites) {

@@ -132,7 +132,7 @@ TEST(SplitTrainVal, IsRandomAndDependsOnTheSeedAlone) {
 TEST(SplitTrainVal, RefusesWhatLeavesNothing) {
   for (double fraction : {-0.1, 1.0, 1.5, std::nan("")})
     expect_contains(request_error_of([&] { split_train_val(100, fraction, 1); }),
-                    "validation fraction");
+                    "choose it from 0 up to, but not, 1");
   expect_contains(request_error_of([&] { split_train_val(2, 0.9, 1); }), "choose a smaller one");
   expect_contains(request_error_of([&] { split_train_val(0, 0.2, 1); }), "0 samples");
   expect_contains(request_error_of([&] { split_train_val(std::int64_t{1} << 31, 0.2, 1); }),

@@ -46,7 +46,7 @@ std::string idx_labels(const std::vector<int>& labels) {
 
 std::string gzip(const std::string& bytes) {
   z_stream stream{};
-  deflateInit2(&stream, Z_BEST_COMPRESSION, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY);
+  deflateInit2(&stream, Z_BEST_SPEED, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY);
   std::string packed(deflateBound(&stream, bytes.size()), '\0');
   std::string input = bytes;
   stream.next_in = reinterpret_cast<Bytef*>(input.data());

@@ -154,7 +154,9 @@ Problem make_problem(const Case& c, const std::string& regime) {
                    out("dx", d.x, exactly()),
                    out("dw", w, exactly())};
   if (d.bias) {
-    problem.slots.push_back(in("b", b, data(b)));
+    // A negative bias in front of a ReLU could leave nothing to compare.
+    const bool rectified = d.act == Act::relu || d.act == Act::relu6;
+    problem.slots.push_back(in("b", b, rectified ? absolute(data(b)) : data(b)));
     problem.slots.push_back(out("db", b, exactly()));
   }
   problem.body = [d](Call& call) {
@@ -212,6 +214,8 @@ TEST_P(Conv2dKernel, RandomShapes) {
 TEST_P(Conv2dKernel, LayersOfNets) {
   Table table(GetParam());
   for (std::int64_t batch : {7, 64}) {
+    // The plain loops have nothing to show at the larger batch but their patience.
+    if (GetParam() == BackendKind::ref && batch > 7) continue;
     for (const Case& c : layer_cases(batch)) {
       if (stays_exact(c.desc.act) && batch == 7) table.check(make_problem(c, "exact"));
       table.check(real_problem(c));
