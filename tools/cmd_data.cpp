@@ -9,12 +9,12 @@
 #include <memory>
 
 #include "engine/core/error.h"
-#include "engine/data/atomic_file.h"
 #include "engine/data/byte_reader.h"
 #include "engine/data/contact_sheet.h"
 #include "engine/data/download.h"
 #include "engine/data/png.h"
 #include "engine/data/verify.h"
+#include "engine/files/atomic_file.h"
 #include "tools/commands.h"
 
 namespace lamina::cli {

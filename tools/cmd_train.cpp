@@ -4,7 +4,7 @@
 #include <chrono>
 #include <map>
 
-#include "engine/data/atomic_file.h"
+#include "engine/files/atomic_file.h"
 #include "engine/train/recipes.h"
 #include "engine/train/trainer.h"
 #include "nets/registry.h"

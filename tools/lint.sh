@@ -88,9 +88,11 @@ mapfile -t pure < <(git ls-files 'nets/*' 'layers/*' 'engine/graph/*')
 if [ ${#pure[@]} -gt 0 ]; then
   report "nets, layers and the graph know no backend library" \
     "$(grep -nE '#include *[<"](cuda|cudnn|cublas|dnnl|oneapi)' "${pure[@]}")"
+  report "nets, layers and the graph know no data and no training" \
+    "$(grep -nE '#include *"(engine/(data|train)|tools)/' "${pure[@]}")"
 fi
-mapfile -t low < <(git ls-files 'kernels/*' 'engine/core/*')
-report "kernels and the core know no graph" \
+mapfile -t low < <(git ls-files 'kernels/*' 'engine/core/*' 'engine/files/*')
+report "kernels, files and the core know no graph" \
   "$(grep -nE '#include *"(nets|layers|tools|engine/(graph|data|train))/' "${low[@]}")"
 
 # An op is a source of kernels/ref. Besides the ops a room may hold parts of one (OP_part.cpp) and its

@@ -20,9 +20,9 @@
 
 #include "engine/core/error.h"
 #include "engine/core/handle.h"
-#include "engine/data/atomic_file.h"
-#include "engine/data/posix_file.h"
 #include "engine/data/sha256.h"
+#include "engine/files/atomic_file.h"
+#include "engine/files/posix_file.h"
 
 namespace lamina {
 namespace {

@@ -10,7 +10,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "engine/data/safetensors.h"
+#include "engine/files/safetensors.h"
 #include "engine/graph/graph.h"
 
 namespace lamina {

@@ -9,7 +9,7 @@
 #include <fmt/core.h>
 
 #include "engine/core/error.h"
-#include "engine/data/atomic_file.h"
+#include "engine/files/atomic_file.h"
 
 namespace lamina {
 namespace {

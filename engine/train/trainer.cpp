@@ -5,8 +5,8 @@
 #include <chrono>
 
 #include "engine/core/philox.h"
-#include "engine/data/atomic_file.h"
 #include "engine/data/split.h"
+#include "engine/files/atomic_file.h"
 #include "engine/graph/summary.h"
 #include "engine/train/run_results.h"
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "engine/data/atomic_file.h"
+#include "engine/files/atomic_file.h"
 
 #include <sched.h>
 #include <signal.h>

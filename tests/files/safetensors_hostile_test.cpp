@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "engine/core/philox.h"
-#include "engine/data/safetensors.h"
+#include "engine/files/safetensors.h"
 #include "tests/files/hostile_tensor_files.h"
 #include "tests/files/temp_folder.h"
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "engine/data/safetensors.h"
+#include "engine/files/safetensors.h"
 
 #include <cmath>
 #include <cstring>

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/data/safetensors.h"
+#include "engine/files/safetensors.h"
 #include "engine/graph/graph.h"
 #include "engine/graph/model.h"
 

@@ -2,7 +2,7 @@
 // exactly the structure of the format, depth and duplicate keys included, and stops at the first
 // thing that does not belong.
 // SPDX-License-Identifier: Apache-2.0
-#include "engine/data/safetensors_header.h"
+#include "engine/files/safetensors_header.h"
 
 #include <algorithm>
 #include <array>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "engine/data/atomic_file.h"
+#include "engine/files/atomic_file.h"
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -9,7 +9,7 @@
 #include <system_error>
 
 #include "engine/core/error.h"
-#include "engine/data/posix_file.h"
+#include "engine/files/posix_file.h"
 
 namespace lamina {
 namespace {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "engine/data/posix_file.h"
+#include "engine/files/posix_file.h"
 
 #include <fcntl.h>
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "engine/data/safetensors.h"
+#include "engine/files/safetensors.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -10,9 +10,9 @@
 #include <numeric>
 #include <unordered_set>
 
-#include "engine/data/atomic_file.h"
-#include "engine/data/posix_file.h"
-#include "engine/data/safetensors_header.h"
+#include "engine/files/atomic_file.h"
+#include "engine/files/posix_file.h"
+#include "engine/files/safetensors_header.h"
 
 namespace lamina {
 namespace {
