@@ -1,5 +1,6 @@
 // Digits that need no file: drawn from our own pen strokes, for tests and for machines without
-// data. SPDX-License-Identifier: Apache-2.0
+// data.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <cstdint>
