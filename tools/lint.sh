@@ -70,7 +70,7 @@ report "SPDX line in every source" \
 report "no promises of later work" \
   "$(grep -niEw 't[o]do|f[i]xme|x[x]x|p[l]aceholder|for n[o]w|not implemented y[e]t' "${texts[@]}" | cut -c1-160)"
 report "no paths of one machine" \
-  "$(grep -nE '(^|[^A-Za-z0-9_.])/(work|farm|root|home/[a-z]+)/' "${texts[@]}" | cut -c1-160)"
+  "$(grep -nE '(^|[^A-Za-z0-9_.])/(work|farm|root)/' "${texts[@]}" | cut -c1-160)"
 report "no file over 500 lines" \
   "$(wc -l "${sources[@]}" "${scripts[@]}" "${python[@]}" | awk '$1 > 500 && $2 != "total" { print $2 ": " $1 " lines" }')"
 report "no file over 1 MiB" \
@@ -95,21 +95,18 @@ mapfile -t low < <(git ls-files 'kernels/*' 'engine/core/*' 'engine/files/*')
 report "kernels, files and the core know no graph" \
   "$(grep -nE '#include *"(nets|layers|tools|engine/(graph|data|train))/' "${low[@]}")"
 
-# An op is a source of kernels/ref. Besides the ops a room may hold parts of one (OP_part.cpp) and its
-# calls into a library (dnnl_*.cpp).
-sources_of() {
-  git ls-files "kernels/$1/*.cpp" "kernels/$1/*.cu" | sed 's|.*/||; s|\.[a-z]*$||' | sort -u
-}
-for room in cpu cuda; do
-  report "kernels/$room mirrors kernels/ref" "$(
-    comm -23 <(sources_of ref) <(sources_of "$room") | sed "s|^|missing in $room: |"
-    comm -13 <(sources_of ref) <(sources_of "$room") |
-      grep -vE "^($(sources_of ref | paste -sd '|')|dnnl)_" | sed "s|^|only in $room: |"
-  )"
+# A header with LAMINA_OP is a contract; beside the ops a room may keep helpers of its own.
+mapfile -t ops < <(git ls-files 'kernels/*.h' ':!kernels/*/*' ':!kernels/op.h' | xargs grep -l 'LAMINA_OP(' |
+  xargs -n 1 basename -s .h)
+for room in ref cpu cuda; do
+  report "kernels/$room has a source for each of the ${#ops[@]} op headers" "$(
+    for op in "${ops[@]}"; do
+      [ -e "kernels/$room/$op.cpp" ] || [ -e "kernels/$room/$op.cu" ] || echo "missing: kernels/$room/$op.cpp"
+    done)"
 done
 
 declare -A ceiling=(
-  [engine]=6000 [kernels]=6000 [layers]=1500 [nets]=1500 [tools]=4500 [tests]=9000)
+  [engine]=9000 [kernels]=7500 [layers]=1200 [nets]=600 [tools]=3500 [tests]=11000)
 for room in engine kernels layers nets tools tests; do
   lines=$(git ls-files -z "$room" | grep -zE '\.(h|cpp|cu|cuh|sh|py)$' | xargs -0 -r cat | wc -l)
   over=""
