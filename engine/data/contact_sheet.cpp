@@ -89,11 +89,15 @@ std::string letter_row(const Tile& tile, TileShape shape, std::int64_t top, std:
 // greys of the 256-colour palette.
 std::string block_row(const Tile& tile, TileShape shape, std::int64_t top, std::int64_t side) {
   constexpr int kFirstGrey = 232, kGreys = 24;
-  std::string row;
+  std::string row, colours;
   for (std::int64_t x = 0; x < shape.w; x += side) {
     const int upper = brightness(tile, shape, top, x, side) * kGreys / 256;
     const int lower = brightness(tile, shape, top + side, x, side) * kGreys / 256;
-    row += fmt::format("\033[38;5;{};48;5;{}m▀", kFirstGrey + upper, kFirstGrey + lower);
+    const std::string wanted =
+        fmt::format("\033[38;5;{};48;5;{}m", kFirstGrey + upper, kFirstGrey + lower);
+    if (wanted != colours) row += wanted;
+    colours = wanted;
+    row += "▀";
   }
   return row + "\033[0m";
 }

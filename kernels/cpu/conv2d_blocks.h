@@ -1,4 +1,4 @@
-// The inner loops of the direct convolution, on tiles of sixteen images (lanes.h): every number
+// The inner loops of the direct convolution, on tiles of sixteen images (vec_lanes.h): every number
 // here is a vector of one value an image.
 //
 // With unit dilation the taps of a window row lie side by side: tap t = s*C + c of output q is

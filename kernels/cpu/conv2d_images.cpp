@@ -1,10 +1,11 @@
 // Convolution for few channels, where oneDNN pads 1 or 6 channels to 16: the sixteen lanes of a
 // vector are sixteen images instead, so that any number of channels keeps them busy.
 //
-// A thread takes a tile of sixteen images, turns the rows it needs into lane order (lanes.h), runs
-// the register-blocked loops of conv2d_blocks.h and turns the results back. The gradient of the
-// data is the same correlation with the filters flipped. The gradient of the weights is summed over
-// fixed groups of tiles, then over the groups in order: the result does not depend on the threads.
+// A thread takes a tile of sixteen images, turns the rows it needs into lane order (vec_lanes.h),
+// runs the register-blocked loops of conv2d_blocks.h and turns the results back. The gradient of
+// the data is the same correlation with the filters flipped. The gradient of the weights is summed
+// over fixed groups of tiles, then over the groups in order: the result does not depend on the
+// threads.
 // SPDX-License-Identifier: Apache-2.0
 #include <omp.h>
 
@@ -14,7 +15,7 @@
 #include "kernels/checks.h"
 #include "kernels/cpu/conv2d_blocks.h"
 #include "kernels/cpu/conv2d_impl.h"
-#include "kernels/cpu/lanes.h"
+#include "kernels/cpu/vec_lanes.h"
 #include "kernels/cpu/vec_math.h"
 
 namespace lamina::cpu {

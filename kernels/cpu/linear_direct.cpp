@@ -5,10 +5,10 @@
 
 #include "engine/core/parallel.h"
 #include "kernels/checks.h"
-#include "kernels/cpu/gemm.h"
-#include "kernels/cpu/lanes.h"
+#include "kernels/cpu/linear_gemm.h"
 #include "kernels/cpu/linear_impl.h"
 #include "kernels/cpu/pointwise.h"
+#include "kernels/cpu/vec_lanes.h"
 #include "kernels/cpu/vec_math.h"
 
 namespace lamina::cpu {

@@ -65,6 +65,7 @@ TEST(ContactSheet, PutsEveryImageInItsCell) {
   EXPECT_EQ(at(10, 10), 200);
   EXPECT_EQ(at(10 + 55, 10 + 55), 200);
   EXPECT_EQ(at(10 + 56, 10 + 56), 0);
+  EXPECT_EQ(at(10, 10 + 122 + 55), 0);
   EXPECT_EQ(at(10, 10 + 122 + 56), 200);        // the second, its right pixel
   EXPECT_EQ(at(10 + 143 + 56, 10), 200);        // the third, on the next row, its lower pixel
   EXPECT_EQ(at(10 + 143 + 56, 10 + 122), 255);  // no fourth
@@ -111,10 +112,12 @@ TEST(TextSheet, DrawsWithLetters) {
 }
 
 TEST(TextSheet, DrawsWithHalfBlocks) {
-  const std::vector<std::uint8_t> pixels = {0, 255};
+  // Two rows of pixels make one of blocks; a colour is named where it changes.
+  const std::vector<std::uint8_t> pixels = {0, 0, 255, 255, 255, 0};
   const std::vector<Tile> tiles = {{pixels, "x"}};
-  EXPECT_EQ(text_sheet(tiles, {2, 1, 1}, 80, Ink::half_blocks),
-            "\033[38;5;232;48;5;255m▀\033[0m\nx  \n\n");
+  EXPECT_EQ(text_sheet(tiles, {3, 2, 1}, 80, Ink::half_blocks),
+            "\033[38;5;232;48;5;255m▀▀\033[0m\n"
+            "\033[38;5;255;48;5;232m▀\033[38;5;232;48;5;232m▀\033[0m\nx   \n\n");
 }
 
 TEST(TextSheet, MakesLargeImagesSmaller) {

@@ -215,10 +215,10 @@ TEST(DataSearch, WithoutAHomeThereIsNoCache) {
   EXPECT_EQ(download_folder(info, "root"), "root/mnist");
   for (const fs::path& folder : search_folders(info, ""))
     EXPECT_EQ(folder.string().find("lamina/mnist"), std::string::npos) << folder;
-  const Environment set("HOME", "/home/nobody");
-  EXPECT_EQ(download_folder(info, ""), "/home/nobody/.cache/lamina/mnist");
+  const Environment set("HOME", "/nowhere/nobody");
+  EXPECT_EQ(download_folder(info, ""), "/nowhere/nobody/.cache/lamina/mnist");
   const Environment relative("XDG_CACHE_HOME", "relative");
-  EXPECT_EQ(download_folder(info, ""), "/home/nobody/.cache/lamina/mnist");
+  EXPECT_EQ(download_folder(info, ""), "/nowhere/nobody/.cache/lamina/mnist");
 }
 
 // --- Verification --------------------------------------------------------------------------------

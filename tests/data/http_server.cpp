@@ -79,6 +79,7 @@ void HttpServer::serve() {
 
 void HttpServer::answer(int client) {
   const std::string head = read_head(client);
+  if (!head.starts_with("GET ")) return;  // it hung up before it asked
   Request request;
   request.path = head.substr(4, head.find(' ', 4) - 4);
   if (const std::size_t range = head.find("Range: bytes="); range != std::string::npos)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "kernels/cpu/lanes.h"
+#include "kernels/cpu/vec_lanes.h"
 
 namespace lamina::cpu {
 namespace {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "kernels/cpu/gemm.h"
+#include "kernels/cpu/linear_gemm.h"
 
 #include <algorithm>
 #include <array>

@@ -1,0 +1,265 @@
+// What is particular to the cpu backend: every implementation it may choose from, by name, results
+// that do not depend on the number of threads, and the precision of its functions.
+// SPDX-License-Identifier: Apache-2.0
+#include <array>
+#include <bit>
+#include <limits>
+
+#include "kernels/activation.h"
+#include "kernels/batch_norm.h"
+#include "kernels/cpu/conv2d_impl.h"
+#include "kernels/cpu/linear_impl.h"
+#include "kernels/optimizer.h"
+#include "tests/kernels/harness.h"
+
+namespace lamina::test {
+namespace {
+
+using cpu::Conv2dImpl;
+using cpu::LinearImpl;
+
+std::string name_of(Conv2dImpl impl) {
+  return std::array{"automatic", "images", "linear", "dnnl"}[static_cast<std::size_t>(impl)];
+}
+
+bool can_run(Conv2dImpl impl, const Conv2dDesc& desc) {
+  if (impl == Conv2dImpl::images) return cpu::images_conv2d_can_run(desc);
+  if (impl == Conv2dImpl::linear) return cpu::linear_conv2d_can_run(desc);
+  return true;
+}
+
+// Whole numbers: every sum is exact, so whatever the implementation the results are the same.
+Problem conv2d_problem(const std::string& name, const Conv2dDesc& d, Conv2dImpl impl) {
+  Problem problem{.name = "cpu/conv2d/" + name_of(impl) + "/" + name};
+  Draw draw(problem.name);
+  const Shape w{d.k, d.r, d.s, d.x.c / d.groups}, b = features(1, d.k);
+  problem.slots = {in("x", d.x, draw.whole(d.x)),
+                   in("w", w, draw.whole(w)),
+                   in("dy", d.y(), draw.whole(d.y())),
+                   out("y", d.y(), exactly()),
+                   out("dw", w, exactly())};
+  if (d.backward_data) problem.slots.push_back(out("dx", d.x, exactly()));
+  if (d.bias) {
+    problem.slots.push_back(in("b", b, absolute(draw.whole(b))));
+    problem.slots.push_back(out("db", b, exactly()));
+  }
+  problem.body = [d, impl](Call& call) {
+    Conv2dDesc typed = d;
+    typed.dtype = call.dtype();
+    const auto plan = call.ctx().backend() == BackendKind::cpu
+                          ? cpu::make_conv2d_by(call.ctx(), typed, impl)
+                          : make_conv2d(call.ctx(), typed);
+    const auto workspace = [&] { return call.workspace(plan->workspace_bytes()); };
+    plan->forward(call["x"], call["w"], call["b"], call["y"], workspace());
+    if (d.backward_data) plan->backward_data(call["dy"], call["w"], call["dx"], workspace());
+    plan->backward_weights(call["x"], call["dy"], call["dw"], call["db"], workspace());
+  };
+  // Some windows see mostly padding, some gradients meet no weight.
+  for (const char* output : {"y", "dw"}) problem.slot(output).sparse = true;
+  if (d.backward_data) problem.slot("dx").sparse = true;
+  return problem;
+}
+
+// Around the sizes the implementations are cut by: 16 images, 16 channels, blocks of filters.
+Conv2dDesc random_conv2d(const std::string& name) {
+  Draw draw(name);
+  const auto roll = [&](std::int64_t low, std::int64_t high) { return draw.roll(low, high); };
+  Conv2dDesc d{.k = roll(1, 20),
+               .r = roll(1, 5),
+               .s = roll(1, 5),
+               .pad_h = roll(0, 3),
+               .pad_w = roll(0, 3),
+               .bias = roll(0, 3) > 0,
+               .act = roll(0, 1) == 0 ? Act::none : Act::relu,
+               .backward_data = roll(0, 4) > 0};
+  if (roll(0, 3) == 0) {
+    d.stride_h = roll(1, 3);
+    d.stride_w = roll(1, 3);
+  }
+  d.x = {roll(1, 40), d.r + roll(0, 6), d.s + roll(0, 12), roll(1, 9)};
+  if (roll(0, 5) == 0) {  // a window as large as the input
+    d.x.h = d.r;
+    d.x.w = d.s;
+    d.pad_h = d.pad_w = 0;
+  }
+  return d;
+}
+
+TEST(CpuConv2d, EveryImplementationIsExact) {
+  Table table(BackendKind::cpu);
+  std::array<int, 4> ran{};
+  for (int i = 0; i < 60; ++i) {
+    const std::string name = std::to_string(i);
+    const Conv2dDesc desc = random_conv2d("cpu/conv2d/" + name);
+    for (Conv2dImpl impl :
+         {Conv2dImpl::automatic, Conv2dImpl::images, Conv2dImpl::linear, Conv2dImpl::dnnl}) {
+      if (!can_run(impl, desc)) continue;
+      ++ran[static_cast<std::size_t>(impl)];
+      table.check(conv2d_problem(name, desc, impl));
+    }
+  }
+  for (int count : ran) EXPECT_GT(count, 0);
+}
+
+// Passes taken from different implementations share one plan and one workspace.
+TEST(CpuConv2d, MixedPlansAreExact) {
+  Table table(BackendKind::cpu);
+  const std::array shapes{Conv2dDesc{.x = {16, 9, 9, 3}, .k = 16, .r = 3, .s = 3},
+                          Conv2dDesc{.x = {16, 7, 7, 8}, .k = 16, .r = 3, .s = 3},
+                          Conv2dDesc{.x = {16, 6, 6, 6}, .k = 16, .r = 5, .s = 5}};
+  for (const Conv2dDesc& desc : shapes)
+    table.check(conv2d_problem("mixed/" + desc.x.to_string(), desc, Conv2dImpl::automatic));
+}
+
+TEST(CpuLinear, EveryImplementationIsExact) {
+  Table table(BackendKind::cpu);
+  for (int i = 0; i < 40; ++i) {
+    for (LinearImpl impl : {LinearImpl::automatic, LinearImpl::direct, LinearImpl::dnnl}) {
+      Problem problem{.name = "cpu/linear/" + std::to_string(static_cast<int>(impl)) + "/" +
+                              std::to_string(i)};
+      Draw draw("cpu/linear/" + std::to_string(i));
+      const LinearDesc d{.n = draw.roll(1, 40),
+                         .in = draw.roll(1, 90),
+                         .k = draw.roll(1, 90),
+                         .bias = draw.roll(0, 3) > 0};
+      const Shape x = features(d.n, d.in), w{d.k, 1, 1, d.in}, y = features(d.n, d.k);
+      problem.slots = {in("x", x, draw.whole(x)),
+                       in("w", w, draw.whole(w)),
+                       in("dy", y, draw.whole(y)),
+                       out("y", y, exactly()),
+                       out("dx", x, exactly()),
+                       out("dw", w, exactly())};
+      if (d.bias) {
+        problem.slots.push_back(in("b", features(1, d.k), draw.whole(features(1, d.k))));
+        problem.slots.push_back(out("db", features(1, d.k), exactly()));
+      }
+      problem.body = [d, impl](Call& call) {
+        LinearDesc typed = d;
+        typed.dtype = call.dtype();
+        const auto plan = call.ctx().backend() == BackendKind::cpu
+                              ? cpu::make_linear_by(call.ctx(), typed, impl)
+                              : make_linear(call.ctx(), typed);
+        const auto workspace = [&] { return call.workspace(plan->workspace_bytes()); };
+        plan->forward(call["x"], call["w"], call["b"], call["y"], workspace());
+        plan->backward_data(call["dy"], call["w"], call["dx"], workspace());
+        plan->backward_weights(call["x"], call["dy"], call["dw"], call["db"], workspace());
+      };
+      table.check(problem);
+    }
+  }
+}
+
+// Tensors of f32 owned here, for tests that need no harness.
+struct Owned {
+  std::vector<float> values;
+  Shape shape;
+
+  explicit Owned(const Shape& s) : values(static_cast<std::size_t>(s.numel())), shape(s) {}
+  Owned(const Shape& s, const Values& from) : values(from.begin(), from.end()), shape(s) {}
+  operator Tensor() { return {values.data(), DType::f32, shape}; }
+};
+
+// All outputs of one step through our own kernels, on so many threads.
+std::vector<std::vector<float>> outputs_with(int threads) {
+  Context ctx = make_context({.backend = BackendKind::cpu, .threads = threads});
+  Draw draw("cpu/threads");
+  std::vector<std::vector<float>> results;
+  const auto random = [&](const Shape& s) { return Owned(s, draw.normal(s)); };
+  const auto keep = [&](const Owned& t) { results.push_back(t.values); };
+
+  const Conv2dDesc conv{.x = {40, 12, 12, 3}, .k = 7, .r = 3, .s = 3, .pad_h = 1, .pad_w = 1};
+  Owned x = random(conv.x), w = random(features(1, conv.weights())), b = random(features(1, 7));
+  Owned y(conv.y()), dy = random(conv.y()), dx(conv.x), dw(w.shape), db(b.shape);
+  const auto plan = cpu::make_conv2d_by(ctx, conv, Conv2dImpl::images);
+  const Buffer workspace = ctx.allocate(plan->workspace_bytes());
+  plan->forward(x, w, b, y, workspace.data());
+  plan->backward_data(dy, w, dx, workspace.data());
+  plan->backward_weights(x, dy, dw, db, workspace.data());
+  for (const Owned* t : {&y, &dx, &dw, &db}) keep(*t);
+
+  const Shape channels = features(1, 7);
+  Owned gamma = random(channels), beta = random(channels), mean(channels), invstd(channels);
+  Owned running_mean(channels), running_var(channels), normed(conv.y());
+  std::int64_t batches = 0;
+  const BatchNormParams params{
+      gamma, beta, running_mean, running_var, vector_view(&batches, DType::i64, 1)};
+  const BatchNormOpts opts{.act = Act::relu};
+  batch_norm_train(ctx, opts, y, params, normed, mean, invstd);
+  Owned dgamma(channels), dbeta(channels), dnormed(conv.y());
+  batch_norm_backward(ctx, opts, y, normed, dy, gamma, mean, invstd, dnormed, dgamma, dbeta);
+  for (const Owned* t : {&normed, &mean, &invstd, &dnormed, &dgamma, &dbeta}) keep(*t);
+
+  const LinearDesc fc{.n = 40, .in = 130, .k = 70};
+  Owned fx = random(features(40, 130)), fw = random(features(1, 70 * 130)),
+        fb = random(features(1, 70));
+  Owned fy(features(40, 70)), fdy = random(features(40, 70)), fdx(fx.shape), fdw(fw.shape),
+                              fdb(fb.shape);
+  const auto linear = cpu::make_linear_by(ctx, fc, LinearImpl::direct);
+  const Buffer scratch = ctx.allocate(linear->workspace_bytes());
+  linear->forward(fx, fw, fb, fy, scratch.data());
+  linear->backward_data(fdy, fw, fdx, scratch.data());
+  linear->backward_weights(fx, fdy, fdw, fdb, scratch.data());
+  for (const Owned* t : {&fy, &fdx, &fdw, &fdb}) keep(*t);
+  return results;
+}
+
+TEST(CpuThreads, OwnKernelsGiveTheSameBitsOnAnyNumberOfThreads) {
+  const auto one = outputs_with(1);
+  for (int threads : {2, 3, 5}) EXPECT_EQ(outputs_with(threads), one) << threads << " threads";
+}
+
+// The distance between neighbouring floats around a value.
+double spacing(double value) {
+  const auto f = static_cast<float>(std::abs(value));
+  return std::nextafter(f, std::numeric_limits<float>::infinity()) - static_cast<double>(f);
+}
+
+// Every 499th float there is, NaN and the infinities among them.
+TEST(CpuFunctions, TanhAndSigmoidAreWithinThreeUnitsInTheLastPlace) {
+  Context ctx = make_context({.backend = BackendKind::cpu, .threads = 1});
+  constexpr std::uint64_t kStride = 499;
+  Owned x(features(1, 1 << 16)), y(features(1, 1 << 16));
+  for (Act act : {Act::tanh, Act::sigmoid}) {
+    double worst = 0;
+    for (std::uint64_t bits = 0; bits < (std::uint64_t{1} << 32);) {
+      for (float& value : x.values) {
+        value = std::bit_cast<float>(static_cast<std::uint32_t>(bits));
+        bits += kStride;
+      }
+      act_forward(ctx, act, x, y);
+      for (std::size_t i = 0; i < x.values.size(); ++i) {
+        const double v = x.values[i];
+        const double exact = act == Act::tanh ? std::tanh(v) : 1 / (1 + std::exp(-v));
+        if (std::isnan(v)) {
+          EXPECT_TRUE(std::isnan(y.values[i]));
+        } else {
+          worst = std::max(worst, std::abs(y.values[i] - exact) / spacing(exact));
+        }
+      }
+    }
+    EXPECT_LT(worst, 3) << lamina::name_of(act);
+    EXPECT_GT(worst, 0.1) << lamina::name_of(act) << ": measured nothing";
+  }
+}
+
+#ifdef __SSE__
+// Left alone, rounding would keep the moments of a dead weight denormal for ever, at a hundred
+// cycles each a step.
+TEST(CpuOptimizers, DenormalMomentsGoToZero) {
+  Context ctx = make_context({.backend = BackendKind::cpu, .threads = 1});
+  const Shape shape = features(1, 37);
+  Owned w(shape), dw(shape), m(shape), v(shape);
+  std::fill(m.values.begin(), m.values.end(), std::numeric_limits<float>::denorm_min());
+  std::fill(v.values.begin(), v.values.end(), std::numeric_limits<float>::denorm_min());
+  StepState state{.lr = 1e-3f};
+  adam_step(ctx, {}, &state, w, dw, m, v);
+  EXPECT_EQ(m.values, std::vector<float>(37));
+  EXPECT_EQ(v.values, std::vector<float>(37));
+  // The rest of the program keeps its denormals.
+  volatile float tiny = std::numeric_limits<float>::denorm_min();
+  EXPECT_GT(tiny * 2.0f, 0.0f);
+}
+#endif
+
+}  // namespace
+}  // namespace lamina::test
