@@ -14,13 +14,21 @@ usage: tools/lint.sh [--fix] [--all | --no-tidy]
   --fix      let clang-format rewrite the files first
   --all      clang-tidy over every source; without it, over the changed ones and as many more as
              LAMINA_TIDY_SECONDS (default 240) allow
+  --rooms "ROOM..."  clang-tidy over every source of these folders, whatever it takes
   --no-tidy  leave clang-tidy out
 TEXT
 }
 
-fix=no tidy=budget
-for argument in "$@"; do
+fix=no tidy=budget rooms=(engine kernels layers nets tools)
+while [ $# -gt 0 ]; do
+  argument=$1
+  shift
   case "$argument" in
+    --rooms)
+      tidy=all
+      read -ra rooms <<<"${1:?--rooms needs the names of folders}"
+      shift
+      ;;
     --fix) fix=yes ;;
     --all) tidy=all ;;
     --no-tidy) tidy=no ;;
@@ -138,7 +146,7 @@ fi
 # Changed sources first, then a window over the rest that moves with every commit.
 tidy_order() {
   local base all
-  all=$(git ls-files 'engine/*.cpp' 'kernels/*.cpp' 'layers/*.cpp' 'nets/*.cpp' 'tools/*.cpp')
+  all=$(git ls-files "${rooms[@]/%//*.cpp}")
   base=$(git rev-parse -q --verify 'HEAD~10' || git rev-list --max-parents=0 HEAD | tail -n 1)
   git diff --name-only --diff-filter=d "$base" -- '*.cpp' | grep -Fxf <(echo "$all")
   sort --random-source=<(yes "$(git rev-parse HEAD)") -R <<<"$all"
