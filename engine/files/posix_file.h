@@ -1,4 +1,4 @@
-// Files by descriptor, with errors as sentences. For the .cpp files of engine/data.
+// Files by descriptor, with errors as sentences. For the .cpp files of engine/files.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
