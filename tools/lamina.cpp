@@ -1,6 +1,7 @@
 // lamina: the command line. Exit codes: 0 done, 1 the work failed, 2 the request was wrong.
 // SPDX-License-Identifier: Apache-2.0
 #include <CLI/CLI.hpp>
+#include <csignal>
 #include <cstdlib>
 
 #include "engine/core/error.h"
@@ -41,6 +42,8 @@ std::string suggestion(const CLI::App& app) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  // A limit on file sizes then fails the write, which says what and where, and does not end us.
+  std::signal(SIGXFSZ, SIG_IGN);
   lamina::cli::bound_spinning(argv);
   CLI::App app{"Lamina trains the classic convolutional networks, in C++ and CUDA."};
   app.set_version_flag("--version", LAMINA_VERSION);

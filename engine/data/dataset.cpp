@@ -13,7 +13,6 @@
 #include "engine/data/idx.h"
 #include "engine/data/locate.h"
 #include "engine/data/registry.h"
-#include "engine/data/sha256.h"
 #include "engine/data/synthetic_digits.h"
 
 namespace lamina {
@@ -27,21 +26,6 @@ IdxRole labels_of(Part part) { return part == Part::train ? kTrainLabels : kTest
 bool is_folder(const std::string& name) {
   std::error_code ignored;  // a path that cannot be looked at is reported as unknown
   return fs::is_directory(name, ignored);
-}
-
-// MNIST and Fashion-MNIST have files of the same names and sizes, so a folder can hold the one
-// where the other is expected. Labels are small and tell them apart.
-void check_identity(const DatasetInfo& info, const fs::path& labels, IdxRole role) {
-  const std::string sum = sha256_of_content(labels).sha256;
-  for (const DatasetInfo& other : known_datasets()) {
-    if (other.name != info.name && sum == other.files[role].content_sha256)
-      fail_request(
-          "'{}' holds '{}', not '{}'; ask for that data set, or name another folder with "
-          "--data-dir.",
-          labels.string(),
-          other.name,
-          info.name);
-  }
 }
 
 void read_part(const IdxFiles& files, Part part, const std::string& mend, Dataset& data) {
@@ -71,7 +55,6 @@ Dataset load_known(const DatasetInfo& info, Part part, const DataOpts& opts) {
   data.origin = files.folder.string();
   const std::string mend = mend_for(info, opts.root, files.folder);
   read_part(files, part, mend, data);
-  check_identity(info, files.paths[labels_of(part)], labels_of(part));
   data.class_names = info.class_names;
   data.mean = info.mean;
   data.stddev = info.stddev;

@@ -170,7 +170,6 @@ Outcome fetch_rest(const std::string& mirror,
   curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 1L);
   curl_easy_setopt(curl, CURLOPT_MAXREDIRS, 5L);
   curl_easy_setopt(curl, CURLOPT_FAILONERROR, 1L);
-  curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
   curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, detail.data());
   curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, static_cast<long>(opts.connect_timeout_s));
   curl_easy_setopt(curl, CURLOPT_RESUME_FROM_LARGE, static_cast<curl_off_t>(part.size()));
@@ -248,7 +247,7 @@ fs::path download_file(const PublishedFile& file,
                        const fs::path& folder,
                        const DownloadOpts& opts) {
   make_folder(folder);
-  const fs::path target = folder / (file.name + ".gz");
+  fs::path target = folder / (file.name + ".gz");
   std::error_code ignored;  // a file that cannot be looked at is fetched anew
   if (fs::is_regular_file(target, ignored) && sha256_of_file(target) == file.gzip_sha256)
     return target;

@@ -39,7 +39,7 @@ std::array<std::uint32_t, kDims> read_header(ByteReader& reader,
                                              std::uint32_t expected,
                                              std::string_view what) {
   const std::string path = reader.path().string();
-  std::array<std::uint8_t, 4 + 4 * kDims> bytes;
+  std::array<std::uint8_t, 4 + 4 * kDims> bytes{};
   const std::size_t count = reader.read(bytes);
   if (count == 0) fail("'{}' holds no bytes; {}.", path, reader.mend());
   if (count >= 4) {
@@ -59,7 +59,7 @@ std::array<std::uint32_t, kDims> read_header(ByteReader& reader,
          count,
          bytes.size(),
          reader.mend());
-  std::array<std::uint32_t, kDims> dims;
+  std::array<std::uint32_t, kDims> dims{};
   for (std::size_t i = 0; i < kDims; ++i) dims[i] = big_endian(bytes.data() + 4 + 4 * i);
   return dims;
 }

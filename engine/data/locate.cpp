@@ -7,6 +7,7 @@
 #include <system_error>
 
 #include "engine/core/error.h"
+#include "engine/data/sha256.h"
 
 namespace lamina {
 namespace {
@@ -58,13 +59,34 @@ void add_root(const DatasetInfo& info, const fs::path& root, std::vector<fs::pat
   folders.push_back(root);
 }
 
-std::string missing_of(const IdxFiles& files, IdxRoles need) {
-  std::string names;
+// MNIST and Fashion-MNIST have files of the same names and sizes, so a folder can hold the one
+// where the other is looked for. Labels are small and tell them apart. Empty: no other data set.
+std::string other_name(const DatasetInfo& info, const IdxFiles& files) {
+  for (IdxRole role : {kTrainLabels, kTestLabels}) {
+    if (files.paths[role].empty()) continue;
+    std::string sum;
+    try {
+      sum = sha256_of_content(files.paths[role]).sha256;
+    } catch (const Error&) {
+      continue;  // damaged: whoever reads it says so better
+    }
+    for (const DatasetInfo& other : known_datasets()) {
+      if (other.name != info.name && sum == other.files[role].content_sha256) return other.name;
+    }
+  }
+  return "";
+}
+
+// What keeps a folder from being the one; empty when it is.
+std::string objection(const DatasetInfo& info, const IdxFiles& files, IdxRoles need) {
+  std::string missing;
   for (IdxRole role : need) {
     if (files.paths[role].empty())
-      names += (names.empty() ? "" : ", ") + std::string(usual_name(role));
+      missing += (missing.empty() ? "" : ", ") + std::string(usual_name(role));
   }
-  return names;
+  if (!missing.empty()) return "without " + missing;
+  const std::string other = other_name(info, files);
+  return other.empty() ? "" : "holds '" + other + "'";
 }
 
 bool has_any(const IdxFiles& files) {
@@ -128,7 +150,7 @@ std::vector<fs::path> search_folders(const DatasetInfo& info, const std::string&
   }
   if (!environment("HOME").empty() || !environment("XDG_CACHE_HOME").empty())
     folders.push_back(download_folder(info, root));
-  if (!info.system_folder.empty()) folders.push_back(info.system_folder);
+  if (!info.system_folder.empty()) folders.emplace_back(info.system_folder);
   return folders;
 }
 
@@ -137,7 +159,7 @@ std::optional<IdxFiles> find_files(const DatasetInfo& info,
                                    IdxRoles need) {
   for (const fs::path& folder : search_folders(info, root)) {
     IdxFiles files = idx_files_in(folder);
-    if (missing_of(files, need).empty()) return files;
+    if (objection(info, files, need).empty()) return files;
   }
   return std::nullopt;
 }
@@ -156,7 +178,7 @@ IdxFiles locate_files(const DatasetInfo& info, const std::string& root, IdxRoles
     const IdxFiles files = idx_files_in(folder);
     if (!places.empty()) places += ", ";
     places += "'" + folder.string() + "'";
-    if (has_any(files)) places += " (without " + missing_of(files, need) + ")";
+    if (has_any(files)) places += " (" + objection(info, files, need) + ")";
   }
   fail(
       "data set '{}' was not found in {}; run {} to download it{}, or name the folder that holds "
@@ -173,7 +195,7 @@ IdxFiles locate_files(const DatasetInfo& info, const std::string& root, IdxRoles
 std::string mend_for(const DatasetInfo& info, const std::string& root, const fs::path& folder) {
   if (!info.system_folder.empty() && folder == info.system_folder)
     return fmt::format("run 'apt-get install --reinstall {}'", info.system_package);
-  return fmt::format("delete it and run {}", get_command(info, root));
+  return fmt::format("move it away and run {}", get_command(info, root));
 }
 
 }  // namespace lamina

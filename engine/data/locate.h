@@ -32,7 +32,7 @@ std::filesystem::path download_folder(const DatasetInfo& info, const std::string
 // repository around it, the download cache, the system's package.
 std::vector<std::filesystem::path> search_folders(const DatasetInfo& info, const std::string& root);
 
-// The first of these folders that has all the files of `need`.
+// The first of these folders that has all the files of `need`, and not those of another data set.
 using IdxRoles = std::initializer_list<IdxRole>;
 std::optional<IdxFiles> find_files(const DatasetInfo& info, const std::string& root, IdxRoles need);
 

@@ -151,7 +151,7 @@ Dataset make_synthetic_digits(Part part, std::uint64_t seed, std::int64_t limit)
 
   const std::uint32_t streams = part == Part::train ? 0 : kTestStreams;
   const std::array<std::vector<Glyph>, kDigits> glyphs = digit_glyphs();
-  std::array<std::int32_t, kDigits> deck;
+  std::array<std::int32_t, kDigits> deck{};
   std::iota(deck.begin(), deck.end(), 0);
   std::vector<std::int32_t> dealt;
   for (std::int64_t i = 0; i < data.count; ++i) {

@@ -1,50 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/train/png_image.h"
 
+#include <algorithm>
 #include <string_view>
 
-#include <zlib.h>
-
 #include "engine/core/error.h"
+#include "engine/data/png.h"
 
 namespace lamina {
 namespace {
 
 constexpr std::int64_t kLargestSide = 4096;
 
-std::string big_endian(std::uint32_t value) {
-  std::string bytes(4, '\0');
-  for (int i = 0; i < 4; ++i) bytes[i] = static_cast<char>(value >> (24 - 8 * i));
-  return bytes;
-}
-
-const Bytef* bytes_of(std::string_view text) { return reinterpret_cast<const Bytef*>(text.data()); }
-
-std::string chunk(std::string_view type, std::string_view body) {
-  std::string checked(type);
-  checked += body;
-  const uLong crc = crc32(0, bytes_of(checked), static_cast<uInt>(checked.size()));
-  return big_endian(static_cast<std::uint32_t>(body.size())) + checked +
-         big_endian(static_cast<std::uint32_t>(crc));
-}
-
-std::string deflated(std::string_view raw) {
-  uLongf size = compressBound(static_cast<uLong>(raw.size()));
-  std::string packed(size, '\0');
-  const int code = compress2(reinterpret_cast<Bytef*>(packed.data()),
-                             &size,
-                             bytes_of(raw),
-                             static_cast<uLong>(raw.size()),
-                             Z_BEST_COMPRESSION);
-  if (code != Z_OK) {
-    throw Error(ErrorKind::failure,
-                "zlib could not pack an image of the report; free some memory and try again.",
-                {"compress2", __FILE__, __LINE__, "zlib", code, zError(code)});
-  }
-  packed.resize(size);
-  return packed;
-}
-
+// RFC 4648: three bytes make four digits, and "=" fills the last four.
 std::string base64(std::string_view bytes) {
   constexpr std::string_view kDigits =
       "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -77,19 +45,8 @@ std::string png_data_uri(std::int64_t h,
                w,
                c,
                kLargestSide);
-  // Rows from top to bottom, each after the number of its filter: 0, none.
-  std::string raw;
-  const auto row_bytes = static_cast<std::size_t>(w * c);
-  for (std::size_t at = 0; at < pixels.size(); at += row_bytes) {
-    raw += '\0';
-    raw.append(reinterpret_cast<const char*>(pixels.data()) + at, row_bytes);
-  }
-  const char colour = c == 1 ? 0 : 2;
-  const std::string header = big_endian(static_cast<std::uint32_t>(w)) +
-                             big_endian(static_cast<std::uint32_t>(h)) +
-                             std::string{8, colour, 0, 0, 0};  // 8 bits, no interlace
-  return "data:image/png;base64," + base64("\x89PNG\r\n\x1a\n" + chunk("IHDR", header) +
-                                           chunk("IDAT", deflated(raw)) + chunk("IEND", ""));
+  const Picture picture{.h = h, .w = w, .c = c, .pixels = {pixels.begin(), pixels.end()}};
+  return "data:image/png;base64," + base64(encode_png(picture));
 }
 
 }  // namespace lamina

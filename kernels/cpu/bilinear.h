@@ -95,8 +95,8 @@ class Columns {
       IntVec index[2];
       std::memcpy(&index[0], indices(0) + i, sizeof(IntVec));
       std::memcpy(&index[1], indices(1) + i, sizeof(IntVec));
-      const Vec blend = load(weights(0) + i) * __builtin_shuffle(low, high, index[0]) +
-                        load(weights(1) + i) * __builtin_shuffle(low, high, index[1]);
+      const Vec blend = load(weights(0) + i) * pick(low, high, index[0]) +
+                        load(weights(1) + i) * pick(low, high, index[1]);
       if (i + kLanes <= out_)
         store(y + i, blend);
       else

@@ -13,6 +13,10 @@ namespace {
 
 constexpr std::int64_t kMaxRows = 14, kMaxVecs = 4;
 
+// So many terms are added in registers, then the block to c: a chain of 16 + l / 16 roundings
+// instead of l. (N. J. Higham, The accuracy of floating point summation, 1993: blocked summation.)
+constexpr std::int64_t kTerms = 16;
+
 // The sums, one vector of b each and one value of a have to fit 32 registers.
 constexpr bool fits(std::int64_t rows, std::int64_t vecs) { return rows * vecs + vecs + 1 <= 31; }
 
@@ -33,34 +37,41 @@ LAMINA_INLINE void store_vec(float* p, int v, std::int64_t odd, const Vec& value
 template <int rows, int vecs, bool tail>
 void product(const Gemm& g, std::int64_t m, std::int64_t j) {
   const std::int64_t odd = g.j - j - (vecs - 1) * kLanes;
-  Vec sum[rows][vecs];
-  LAMINA_UNROLL
-  for (int v = 0; v < vecs; ++v) {
-    const Vec start = g.bias != nullptr ? load_vec<vecs, tail>(g.bias + j, v, odd) : Vec{};
-    LAMINA_UNROLL
-    for (int i = 0; i < rows; ++i) sum[i][v] = start;
-  }
   const float* a = g.a + m * g.a_m;
   const float* b = g.b + j;
   const std::int64_t a_m = g.a_m;
-  for (std::int64_t l = 0; l < g.l; ++l) {
-    Vec x[vecs];
+  float* const c = g.c + m * g.j + j;
+  for (std::int64_t done = 0; done < g.l || done == 0; done += kTerms) {
+    Vec sum[rows][vecs];
     LAMINA_UNROLL
-    for (int v = 0; v < vecs; ++v) x[v] = load_vec<vecs, tail>(b, v, odd);
+    for (int v = 0; v < vecs; ++v) {
+      const bool biased = done == 0 && g.bias != nullptr;
+      const Vec start = biased ? load_vec<vecs, tail>(g.bias + j, v, odd) : Vec{};
+      LAMINA_UNROLL
+      for (int i = 0; i < rows; ++i) sum[i][v] = start;
+    }
+    const std::int64_t end = std::min(g.l, done + kTerms);
+    for (std::int64_t l = done; l < end; ++l) {
+      Vec x[vecs];
+      LAMINA_UNROLL
+      for (int v = 0; v < vecs; ++v) x[v] = load_vec<vecs, tail>(b, v, odd);
+      LAMINA_UNROLL
+      for (int i = 0; i < rows; ++i) {
+        const Vec value = splat(a[i * a_m]);
+        LAMINA_UNROLL
+        for (int v = 0; v < vecs; ++v) sum[i][v] += x[v] * value;
+      }
+      a += g.a_l;
+      b += g.b_l;
+    }
     LAMINA_UNROLL
     for (int i = 0; i < rows; ++i) {
-      const Vec value = splat(a[i * a_m]);
       LAMINA_UNROLL
-      for (int v = 0; v < vecs; ++v) sum[i][v] += x[v] * value;
+      for (int v = 0; v < vecs; ++v) {
+        if (done > 0) sum[i][v] += load_vec<vecs, tail>(c + i * g.j, v, odd);
+        store_vec<vecs, tail>(c + i * g.j, v, odd, sum[i][v]);
+      }
     }
-    a += g.a_l;
-    b += g.b_l;
-  }
-  float* const c = g.c + m * g.j + j;
-  LAMINA_UNROLL
-  for (int i = 0; i < rows; ++i) {
-    LAMINA_UNROLL
-    for (int v = 0; v < vecs; ++v) store_vec<vecs, tail>(c + i * g.j, v, odd, sum[i][v]);
   }
 }
 

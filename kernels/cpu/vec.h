@@ -10,10 +10,6 @@
 #include <immintrin.h>  // masked loads and stores, which the extension cannot say
 #endif
 
-// Without AVX-512 the compiler warns that 64-byte vectors have no fixed calling convention; every
-// function that takes or returns one is inlined.
-#pragma GCC diagnostic ignored "-Wpsabi"
-
 #define LAMINA_INLINE inline __attribute__((always_inline))
 
 // In front of a short loop over registers, which have no addresses to loop over.
@@ -60,6 +56,17 @@ LAMINA_INLINE void store_part(float* p, const Vec& v, std::int64_t count) {
   _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1u << count) - 1u), v);
 #else
   std::memcpy(p, &v, static_cast<std::size_t>(count) * sizeof(float));
+#endif
+}
+
+// Lane i is element index[i] of the 32 in low and high.
+LAMINA_INLINE Vec pick(const Vec& low, const Vec& high, const IntVec& index) {
+#ifdef __clang__
+  Vec v;
+  for (int i = 0; i < kLanes; ++i) v[i] = index[i] < 16 ? low[index[i]] : high[index[i] - 16];
+  return v;
+#else
+  return __builtin_shuffle(low, high, index);
 #endif
 }
 

@@ -52,7 +52,7 @@ TEST_F(DataCommand, RefusesAKnownNameWithOtherContent) {
   put_small_set(home / "data" / "mnist");
   const std::string text = failure_of([] { run({"data", "check", "mnist"}); });
   expect_contains(text, "is not the published file");
-  expect_contains(text, "delete it and run 'lamina data get mnist'");
+  expect_contains(text, "move it away and run 'lamina data get mnist'");
   // get does not cover it up.
   expect_contains(failure_of([] { run({"data", "get", "mnist"}); }), "is not the published file");
 }

@@ -203,7 +203,7 @@ TEST(DataSearch, NamesTheCommandThatMendsADamagedFile) {
   const std::string text = failure_of([] { load_dataset("mnist", Part::train); });
   expect_contains(text, labels.lexically_relative(home.path()).string());
   expect_contains(text, "label 10 at sample 3");
-  expect_contains(text, "delete it and run 'lamina data get mnist'.");
+  expect_contains(text, "move it away and run 'lamina data get mnist'.");
   put(labels, idx_labels({0, 1, 2, 9, 4, 5}));
   EXPECT_EQ(load_dataset("mnist", Part::train).classes, 10);
 }
@@ -300,14 +300,21 @@ TEST(RealData, ChecksumsAreThePublishedOnes) {
 // The two have files of the same names and sizes.
 TEST(RealData, OneDataSetIsNotTakenForTheOther) {
   LAMINA_NEEDS("mnist");
-  const TempFolder folder;
+  const TempFolder home;
+  const fs::path mixed = home / "mixed";
+  fs::create_directory(mixed);
   const IdxFiles files = *real("mnist");
   for (const fs::path& path : files.paths)
-    fs::create_symlink(fs::absolute(path), folder / path.filename().string());
-  const DataOpts opts{.root = folder.path().string()};
+    fs::create_symlink(fs::absolute(path), mixed / path.filename());
+  const LonelySearch lonely(home.path());
+  const DataOpts opts{.root = mixed.string()};
   EXPECT_EQ(load_dataset("mnist", Part::test, opts).count, 10000);
-  expect_contains(request_error_of([&] { load_dataset("fashion-mnist", Part::test, opts); }),
-                  "holds 'mnist', not 'fashion-mnist'");
+  expect_contains(failure_of([&] { load_dataset("fashion-mnist", Part::test, opts); }),
+                  quoted(mixed) + " (holds 'mnist')");
+  // The search goes on behind such a folder.
+  const Environment data("LAMINA_DATA", mixed.string());
+  put_small_set(home / "data" / "fashion-mnist");
+  EXPECT_EQ(load_dataset("fashion-mnist", Part::test).count, 3);
 }
 
 }  // namespace
