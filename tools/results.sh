@@ -8,6 +8,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 lamina=build/release/bin/lamina
+[ -x "$lamina" ] || lamina=build/default/bin/lamina
 seeds="1 2 3"
 recipes=()
 while [ $# -gt 0 ]; do
@@ -22,6 +23,10 @@ done
 # What the recipes' originals reached, less what three seeds scatter.
 [ ${#recipes[@]} -gt 0 ] || recipes=(mnist-000/lenet_bn=97.8 mnist-004/lenet5=97.9)
 
+if [ ! -x "$lamina" ]; then
+  echo "$lamina does not exist; build it (tools/quickstart.sh does) or name it with --lamina." >&2
+  exit 2
+fi
 if ! "$lamina" data check mnist >/dev/null 2>&1; then
   echo "SKIP: MNIST is not on this machine; get it with: lamina data get mnist"
   exit 77
