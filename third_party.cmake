@@ -241,18 +241,34 @@ if(LAMINA_TESTS)
 endif()
 
 # --- CUDA ----------------------------------------------------------------------------------------
-# This version has the room for the CUDA kernels and no kernels in it. The toolkit and cuDNN are
-# looked for all the same, so that the summary tells what a later version would find here.
+# The CUDA backend wants three things: the toolkit (with nvcc), cuDNN 9.2 or newer and the headers of
+# cudnn-frontend. LAMINA_CUDA_PLACES collects where they were looked for.
+set(LAMINA_CUDNN_MINIMUM 9.2)
+set(LAMINA_CUDNN_FRONTEND_ROOT "" CACHE PATH "Folder that holds include/cudnn_frontend.h")
 set(LAMINA_CUDA_PLACES "")
+
+# Folders of the Python packages of this machine: NVIDIA publishes its libraries there too.
+function(lamina_python_folders result)
+  set(folders "")
+  find_program(LAMINA_PYTHON python3)
+  mark_as_advanced(LAMINA_PYTHON)
+  if(LAMINA_PYTHON)
+    execute_process(
+      COMMAND ${LAMINA_PYTHON} -c
+              "import site; print(';'.join(site.getsitepackages() + [site.getusersitepackages()]))"
+      OUTPUT_VARIABLE folders OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
+  endif()
+  set(${result} "${folders}" PARENT_SCOPE)
+endfunction()
 
 # The toolkit's version into LAMINA_CUDA_TOOLKIT, empty when there is none.
 function(lamina_find_toolkit)
   find_package(CUDAToolkit QUIET)
-  if(CUDAToolkit_FOUND)
+  set(LAMINA_CUDA_TOOLKIT "" PARENT_SCOPE)
+  if(CUDAToolkit_FOUND AND CUDAToolkit_NVCC_EXECUTABLE)
     set(LAMINA_CUDA_TOOLKIT "${CUDAToolkit_VERSION}" PARENT_SCOPE)
     set(LAMINA_CUDA_HOME "${CUDAToolkit_TARGET_DIR}" PARENT_SCOPE)
-  else()
-    set(LAMINA_CUDA_TOOLKIT "" PARENT_SCOPE)
+    set(LAMINA_NVCC "${CUDAToolkit_NVCC_EXECUTABLE}" PARENT_SCOPE)
   endif()
   foreach(name IN ITEMS CUDAToolkit_ROOT CUDA_PATH)
     set(value "$ENV{${name}}")
@@ -268,67 +284,131 @@ function(lamina_find_toolkit)
   set(LAMINA_CUDA_PLACES "${places}" PARENT_SCOPE)
 endfunction()
 
-# cuDNN's version into LAMINA_CUDNN, empty when the header or the library is missing.
+# cuDNN's version into LAMINA_CUDNN, empty when the header or the library is missing; its folder of
+# headers and its library beside it. A wheel brings libcudnn.so.9 alone, without the plain name.
 function(lamina_find_cudnn)
-  # A wheel of cuDNN unpacks to site-packages/nvidia/cudnn (include/ and lib/ below it).
-  set(wheels "")
-  find_program(LAMINA_PYTHON python3)
-  mark_as_advanced(LAMINA_PYTHON)
-  if(LAMINA_PYTHON)
-    execute_process(
-      COMMAND ${LAMINA_PYTHON} -c
-              "import site; print(';'.join(site.getsitepackages() + [site.getusersitepackages()]))"
-      OUTPUT_VARIABLE wheels OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
-    list(TRANSFORM wheels APPEND "/nvidia/cudnn")
-  endif()
+  lamina_python_folders(wheels)
+  list(TRANSFORM wheels APPEND "/nvidia/cudnn")
   set(roots ${CUDNN_ROOT} $ENV{CUDNN_ROOT} $ENV{CUDNN_PATH} ${LAMINA_CUDA_HOME} /usr/local/cuda /usr
             ${wheels})
   list(REMOVE_DUPLICATES roots)
   list(TRANSFORM roots PREPEND "cuDNN below " OUTPUT_VARIABLE places)
   set(LAMINA_CUDA_PLACES ${LAMINA_CUDA_PLACES} ${places} PARENT_SCOPE)
+  set(LAMINA_CUDNN "" PARENT_SCOPE)
   foreach(root IN LISTS roots)
     file(GLOB header "${root}/include/cudnn_version.h"
          "${root}/include/${CMAKE_LIBRARY_ARCHITECTURE}/cudnn_version*.h")
-    file(GLOB library "${root}/lib64/libcudnn.so*" "${root}/lib/libcudnn.so*"
-         "${root}/lib/${CMAKE_LIBRARY_ARCHITECTURE}/libcudnn.so*")
+    file(GLOB library "${root}/lib64/libcudnn.so" "${root}/lib/libcudnn.so"
+         "${root}/lib/${CMAKE_LIBRARY_ARCHITECTURE}/libcudnn.so" "${root}/lib64/libcudnn.so.9"
+         "${root}/lib/libcudnn.so.9" "${root}/lib/${CMAKE_LIBRARY_ARCHITECTURE}/libcudnn.so.9")
     if(header AND library)
       list(GET header 0 header)
+      list(GET library 0 library)
       file(STRINGS "${header}" lines REGEX "^#define CUDNN_(MAJOR|MINOR|PATCHLEVEL) ")
       string(REGEX REPLACE "#define CUDNN_[A-Z]+ " "" lines "${lines}")
       string(REPLACE ";" "." version "${lines}")
-      set(LAMINA_CUDNN "${version} (${root})" PARENT_SCOPE)
+      get_filename_component(include "${header}" DIRECTORY)
+      set(LAMINA_CUDNN "${version}" PARENT_SCOPE)
+      set(LAMINA_CUDNN_INCLUDE "${include}" PARENT_SCOPE)
+      set(LAMINA_CUDNN_LIBRARY "${library}" PARENT_SCOPE)
       return()
     endif()
   endforeach()
-  set(LAMINA_CUDNN "" PARENT_SCOPE)
+endfunction()
+
+# The folder of cudnn_frontend.h into LAMINA_CUDNN_FRONTEND, empty when it is nowhere.
+# tools/bootstrap.sh puts the headers of the PyPI package into the cache folder.
+function(lamina_find_cudnn_frontend)
+  lamina_python_folders(wheels)
+  set(cache "$ENV{XDG_CACHE_HOME}")
+  if(NOT cache)
+    set(cache "$ENV{HOME}/.cache")
+  endif()
+  set(roots ${LAMINA_CUDNN_FRONTEND_ROOT} $ENV{CUDNN_FRONTEND_ROOT} "${cache}/lamina/cudnn-frontend"
+            ${LAMINA_CUDA_HOME} /usr/local /usr ${wheels})
+  list(TRANSFORM roots PREPEND "cudnn-frontend below " OUTPUT_VARIABLE places)
+  set(LAMINA_CUDA_PLACES ${LAMINA_CUDA_PLACES} ${places} PARENT_SCOPE)
+  set(LAMINA_CUDNN_FRONTEND "" PARENT_SCOPE)
+  foreach(root IN LISTS roots)
+    if(EXISTS "${root}/include/cudnn_frontend.h")
+      set(LAMINA_CUDNN_FRONTEND "${root}/include" PARENT_SCOPE)
+      return()
+    endif()
+  endforeach()
 endfunction()
 
 string(TOUPPER "${LAMINA_CUDA}" lamina_cuda_wish)
 if(NOT lamina_cuda_wish MATCHES "^(AUTO|ON|OFF)$")
   message(FATAL_ERROR "LAMINA_CUDA=${LAMINA_CUDA} is not one of AUTO, ON and OFF.")
 endif()
+set(LAMINA_WITH_CUDA OFF)
 if(lamina_cuda_wish STREQUAL "OFF")
   set(LAMINA_CUDA_DECISION "off, as asked (LAMINA_CUDA=OFF)")
 else()
   lamina_find_toolkit()
   lamina_find_cudnn()
-  if(LAMINA_CUDA_TOOLKIT AND LAMINA_CUDNN)
-    set(lamina_seen "toolkit ${LAMINA_CUDA_TOOLKIT}, cuDNN ${LAMINA_CUDNN}")
-  elseif(LAMINA_CUDA_TOOLKIT)
-    set(lamina_seen "toolkit ${LAMINA_CUDA_TOOLKIT} found, cuDNN not found")
-  else()
-    set(lamina_seen "no toolkit found")
+  lamina_find_cudnn_frontend()
+  set(lamina_missing "")
+  if(NOT LAMINA_CUDA_TOOLKIT)
+    list(APPEND lamina_missing "the CUDA toolkit with nvcc")
+  elseif(LAMINA_CUDA_TOOLKIT VERSION_LESS 12)
+    list(APPEND lamina_missing "CUDA 12 or newer (there is ${LAMINA_CUDA_TOOLKIT})")
   endif()
-  if(lamina_cuda_wish STREQUAL "ON" AND NOT (LAMINA_CUDA_TOOLKIT AND LAMINA_CUDNN))
-    list(JOIN LAMINA_CUDA_PLACES "\n  " lamina_places)
-    message(FATAL_ERROR "LAMINA_CUDA=ON, but: ${lamina_seen}. Looked in\n  ${lamina_places}\nInstall "
-                        "the CUDA toolkit and cuDNN 9, name their folders with -DCUDAToolkit_ROOT= "
-                        "and -DCUDNN_ROOT=, or configure with LAMINA_CUDA=AUTO or OFF.")
+  if(NOT LAMINA_CUDNN)
+    list(APPEND lamina_missing "cuDNN")
+  elseif(LAMINA_CUDNN VERSION_LESS LAMINA_CUDNN_MINIMUM)
+    list(APPEND lamina_missing "cuDNN ${LAMINA_CUDNN_MINIMUM} or newer (there is ${LAMINA_CUDNN})")
+  endif()
+  if(NOT LAMINA_CUDNN_FRONTEND)
+    list(APPEND lamina_missing "the headers of cudnn-frontend (tools/bootstrap.sh gets them)")
+  endif()
+  list(JOIN lamina_missing ", " lamina_missing)
+  if(NOT lamina_missing)
+    set(LAMINA_WITH_CUDA ON)
   elseif(lamina_cuda_wish STREQUAL "ON")
-    message(FATAL_ERROR "LAMINA_CUDA=ON: ${lamina_seen}, but this version of Lamina has no CUDA "
-                        "kernels yet; it trains on the CPU. Configure with LAMINA_CUDA=AUTO or OFF.")
+    list(JOIN LAMINA_CUDA_PLACES "\n  " lamina_places)
+    message(FATAL_ERROR "LAMINA_CUDA=ON, but this is missing: ${lamina_missing}. Looked in\n  "
+                        "${lamina_places}\nInstall what is missing, name its folder with "
+                        "-DCUDAToolkit_ROOT=, -DCUDNN_ROOT= or -DLAMINA_CUDNN_FRONTEND_ROOT=, or "
+                        "configure with LAMINA_CUDA=AUTO or OFF.")
+  else()
+    set(LAMINA_CUDA_DECISION "off, missing: ${lamina_missing}; trains on the CPU")
   endif()
-  set(LAMINA_CUDA_DECISION "${lamina_seen}; no CUDA kernels in this version, trains on the CPU")
+endif()
+
+if(LAMINA_WITH_CUDA)
+  set(CMAKE_CUDA_COMPILER "${LAMINA_NVCC}" CACHE FILEPATH "nvcc")
+  if(NOT CMAKE_CUDA_HOST_COMPILER AND NOT DEFINED ENV{CUDAHOSTCXX})
+    set(CMAKE_CUDA_HOST_COMPILER "${CMAKE_CXX_COMPILER}")
+  endif()
+  # Ampere, Hopper and, where the toolkit knows it, Blackwell; the newest as PTX too, for what comes.
+  if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
+    execute_process(COMMAND "${LAMINA_NVCC}" --list-gpu-arch OUTPUT_VARIABLE lamina_known_archs)
+    set(lamina_archs 80-real 90)
+    if(lamina_known_archs MATCHES "compute_100")
+      set(lamina_archs 80-real 90-real 100)
+    endif()
+    set(CMAKE_CUDA_ARCHITECTURES "${lamina_archs}" CACHE STRING "GPUs to compile for")
+  endif()
+  set(CMAKE_CUDA_FLAGS_RELEASE "-O2 -DNDEBUG")
+  enable_language(CUDA)
+  # CMake learnt nvcc's flag for C++20 later than nvcc did.
+  if(NOT DEFINED CMAKE_CUDA20_STANDARD_COMPILE_OPTION)
+    set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION "-std=c++20")
+    set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION "-std=c++20")
+  endif()
+  set(CMAKE_CUDA_STANDARD 20)
+
+  # Everything a source of kernels/cuda may include and link. The driver's library is not linked: the
+  # runtime loads it when there is one, so a binary starts on any machine.
+  add_library(lamina_cuda_libraries INTERFACE)
+  target_include_directories(lamina_cuda_libraries SYSTEM
+                             INTERFACE "${LAMINA_CUDNN_INCLUDE}" "${LAMINA_CUDNN_FRONTEND}")
+  target_link_libraries(lamina_cuda_libraries INTERFACE CUDA::cudart_static CUDA::cublasLt CUDA::nvrtc
+                                                        "${LAMINA_CUDNN_LIBRARY}" ${CMAKE_DL_LIBS})
+  list(JOIN CMAKE_CUDA_ARCHITECTURES " " lamina_archs)
+  set(LAMINA_CUDA_DECISION "on: toolkit ${LAMINA_CUDA_TOOLKIT}, cuDNN ${LAMINA_CUDNN}, for ${lamina_archs}")
+  lamina_found("cudnn-frontend (${LAMINA_CUDNN_FRONTEND})")
 endif()
 
 # --- Summary -------------------------------------------------------------------------------------

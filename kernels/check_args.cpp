@@ -115,6 +115,4 @@ void has_state(std::string_view op, const StepState* state) {
   LAMINA_CHECK(state != nullptr, "{}: the step state has no data; this call needs it.", op);
 }
 
-DType statistics_dtype(DType dtype) { return dtype == DType::f64 ? DType::f64 : DType::f32; }
-
 }  // namespace lamina::checks

@@ -43,7 +43,4 @@ void same_or_apart(std::string_view op, const Arg& a, const Arg& b);
 
 void has_state(std::string_view op, const StepState* state);
 
-// The dtype of batch statistics and of what belongs to them, for tensors of `dtype`.
-DType statistics_dtype(DType dtype);
-
 }  // namespace lamina::checks

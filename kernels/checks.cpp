@@ -262,7 +262,7 @@ void loss(const Context& ctx,
   real(ctx, op, {"x", x});
   const std::int64_t classes = x.shape.per_sample();
   vector(op, {"labels", labels}, DType::i32, x.shape.n);
-  vector(op, {"loss", loss}, x.dtype, 1);
+  vector(op, {"loss", loss}, statistics_dtype(x.dtype), 1);
   if (dx) {
     matrix(op, {"dx", dx}, x.dtype, x.shape.n, classes);
     same_or_apart(op, {"x", x}, {"dx", dx});
@@ -272,16 +272,40 @@ void loss(const Context& ctx,
     vector(op, {"metrics.confusion", metrics.confusion}, DType::i64, classes * classes);
 }
 
+namespace {
+
+// Weights are f32 (f64 on ref); only cuda has 16-bit gradients and copies.
+void parameters(const Context& ctx,
+                std::string_view op,
+                const Tensor& w,
+                const Tensor& dw,
+                const Tensor& copy) {
+  real(ctx, op, {"w", w});
+  LAMINA_CHECK(statistics_dtype(w.dtype) == w.dtype,
+               "{}: w is {}; parameters are kept in f32.",
+               op,
+               name_of(w.dtype));
+  const bool narrow = ctx.backend() == BackendKind::cuda && dw && takes(ctx.backend(), dw.dtype);
+  vector(op, {"dw", dw}, narrow ? dw.dtype : w.dtype, w.numel());
+  apart(op, {"w", w}, {"dw", dw});
+  if (copy) {
+    vector(op, {"copy", copy}, dw.dtype, w.numel());
+    apart(op, {"w", w}, {"copy", copy});
+    apart(op, {"dw", dw}, {"copy", copy});
+  }
+}
+
+}  // namespace
+
 void sgd_step(const Context& ctx,
               const SgdOpts& opts,
               const StepState* state,
               const Tensor& w,
               const Tensor& dw,
-              const Tensor& m) {
+              const Tensor& m,
+              const Tensor& copy) {
   constexpr auto op = "sgd_step";
-  real(ctx, op, {"w", w});
-  vector(op, {"dw", dw}, w.dtype, w.numel());
-  apart(op, {"w", w}, {"dw", dw});
+  parameters(ctx, op, w, dw, copy);
   if (opts.momentum != 0 || m) vector(op, {"m", m}, w.dtype, w.numel());
   has_state(op, state);
   LAMINA_CHECK(!opts.nesterov || opts.momentum > 0,
@@ -296,11 +320,11 @@ void adam_step(const Context& ctx,
                const Tensor& w,
                const Tensor& dw,
                const Tensor& m,
-               const Tensor& v) {
+               const Tensor& v,
+               const Tensor& copy) {
   constexpr auto op = "adam_step";
-  real(ctx, op, {"w", w});
-  for (const Arg& a : {Arg{"dw", dw}, {"m", m}, {"v", v}}) vector(op, a, w.dtype, w.numel());
-  apart(op, {"w", w}, {"dw", dw});
+  parameters(ctx, op, w, dw, copy);
+  for (const Arg& a : {Arg{"m", m}, {"v", v}}) vector(op, a, w.dtype, w.numel());
   apart(op, {"m", m}, {"v", v});
   has_state(op, state);
   LAMINA_CHECK(opts.beta1 >= 0 && opts.beta1 < 1 && opts.beta2 >= 0 && opts.beta2 < 1,
@@ -308,6 +332,11 @@ void adam_step(const Context& ctx,
                op,
                opts.beta1,
                opts.beta2);
+}
+
+void find_overflow(const Context& ctx, const StepState* state, const Tensor& dw) {
+  real(ctx, "find_overflow", {"dw", dw});
+  has_state("find_overflow", state);
 }
 
 void advance(const StepState* state, std::int64_t samples) {

@@ -102,14 +102,17 @@ void sgd_step(const Context& ctx,
               const StepState* state,
               const Tensor& w,
               const Tensor& dw,
-              const Tensor& m);
+              const Tensor& m,
+              const Tensor& copy);
 void adam_step(const Context& ctx,
                const AdamOpts& opts,
                const StepState* state,
                const Tensor& w,
                const Tensor& dw,
                const Tensor& m,
-               const Tensor& v);
+               const Tensor& v,
+               const Tensor& copy);
+void find_overflow(const Context& ctx, const StepState* state, const Tensor& dw);
 void advance(const StepState* state, std::int64_t samples);
 
 void max_pool_forward(

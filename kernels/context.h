@@ -12,7 +12,8 @@ namespace lamina {
 
 struct ContextOpts {
   BackendKind backend = BackendKind::cpu;
-  int threads = 0;  // 0: as many as the machine (or OMP_NUM_THREADS) gives; ref and cpu only
+  int threads = 0;    // 0: as many as the machine (or OMP_NUM_THREADS) gives; ref and cpu only
+  bool tf32 = false;  // factors of f32 products in 10 bits of mantissa; cuda only
 };
 
 Context make_context(const ContextOpts& opts);
@@ -32,7 +33,8 @@ namespace cpu {
 std::unique_ptr<Device> make_device(int threads);
 }
 namespace cuda {
-std::unique_ptr<Device> make_device();  // throws with the reason when there is no usable GPU
+std::unique_ptr<Device> make_device(
+    bool tf32);  // throws with the reason when there is no usable GPU
 }
 
 }  // namespace lamina

@@ -1,13 +1,15 @@
 // Classification losses, forward and gradient in one pass, with the metrics of the batch.
 //   x       [N,F]   logits (cross_entropy) or log-probabilities (nll)
 //   labels  [N] i32, each in [0, F)       (checked where the data are loaded)
-//   loss    [1]     mean over the N samples, dtype of x; overwritten
-//   dx      [N,F]   gradient of that mean; overwritten; empty in evaluation; may be x
+//   loss    [1]     mean over the N samples, f32 (f64 with f64); overwritten
+//   dx      [N,F]   gradient of that mean, times state->loss_scale unless state is null;
+//                   overwritten; empty in evaluation; may be x
 //   metrics         accumulated (+=), so that an epoch is read once; either tensor may be empty
 // The prediction of a sample is the first index of its largest x.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "engine/core/step_state.h"
 #include "kernels/op.h"
 
 namespace lamina {
@@ -22,14 +24,16 @@ using cross_entropy_fn = void(Context& ctx,
                               const Tensor& labels,
                               const Tensor& loss,
                               const Tensor& dx,
-                              const Metrics& metrics);
+                              const Metrics& metrics,
+                              const StepState* state);
 LAMINA_OP(cross_entropy)
 using nll_fn = void(Context& ctx,
                     const Tensor& x,
                     const Tensor& labels,
                     const Tensor& loss,
                     const Tensor& dx,
-                    const Metrics& metrics);
+                    const Metrics& metrics,
+                    const StepState* state);
 LAMINA_OP(nll)
 
 }  // namespace lamina

@@ -1,7 +1,10 @@
 // Optimizers over a whole parameter slab in one pass (fused multi-tensor), and the end of a step.
-//   w   [count] f32   parameters, updated         dw  [count]  gradients
-//   m, v  [count]     state, updated; zero before the first step
-// The learning rate and the step number t = step + 1 come from `state` (device memory).
+//   w     [count] f32   parameters, updated       dw  [count]  gradients, times state->loss_scale
+//   m, v  [count] f32   state, updated; zero before the first step
+//   copy  [count]       w rounded to dw's dtype, for the next forward pass; may be empty
+// dw is f32, on cuda also bf16 or f16. The learning rate and the step number
+// t = step + 1 - skipped come from `state` (device memory). Where find_overflow() has found one,
+// nothing is changed.
 // SGD (PyTorch's):   g = dw + weight_decay*w;  m = momentum*m + g;  w -= lr * (nesterov ? g +
 // momentum*m : m)
 //                    without momentum m may be empty and w -= lr*g
@@ -35,7 +38,8 @@ using sgd_step_fn = void(Context& ctx,
                          const StepState* state,
                          const Tensor& w,
                          const Tensor& dw,
-                         const Tensor& m);
+                         const Tensor& m,
+                         const Tensor& copy);
 LAMINA_OP(sgd_step)
 using adam_step_fn = void(Context& ctx,
                           const AdamOpts& opts,
@@ -43,10 +47,17 @@ using adam_step_fn = void(Context& ctx,
                           const Tensor& w,
                           const Tensor& dw,
                           const Tensor& m,
-                          const Tensor& v);
+                          const Tensor& v,
+                          const Tensor& copy);
 LAMINA_OP(adam_step)
 
-// step += 1 and cursor += samples, in device memory.
+// Notes in `state` the first element of dw, counted from `first`, that is infinite or NaN, unless
+// an earlier one is noted there.
+using find_overflow_fn = void(Context& ctx, StepState* state, const Tensor& dw, std::int64_t first);
+LAMINA_OP(find_overflow)
+
+// step += 1 and cursor += samples, in device memory. With an overflow noted, the step counts as
+// skipped and the loss scale halves; after growth_interval steps without one it doubles.
 using advance_fn = void(Context& ctx, StepState* state, std::int64_t samples);
 LAMINA_OP(advance)
 

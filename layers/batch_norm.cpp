@@ -64,8 +64,8 @@ class BatchNorm2dLayer : public Layer {
   }
   std::vector<SavedSpec> saved(const CompileArgs& args) const override {
     if (args.mode != Mode::train) return {};
-    return {{"mean", features(1, args.x[0].c), args.dtype},
-            {"invstd", features(1, args.x[0].c), args.dtype}};
+    const DType dtype = statistics_dtype(args.dtype);
+    return {{"mean", features(1, args.x[0].c), dtype}, {"invstd", features(1, args.x[0].c), dtype}};
   }
   bool backward_reads_x() const override { return true; }
   bool backward_reads_y() const override { return opts_.act != Act::none; }

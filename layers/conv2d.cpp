@@ -63,6 +63,7 @@ class Conv2dLayer : public Layer {
     std::vector<ParamSpec> specs{
         {.name = "weight", .shape = {opts_.k, c, r, s}, .init = init, .c = c, .r = r, .s = s}};
     if (opts_.bias) specs.push_back({.name = "bias", .shape = {opts_.k}, .init = init});
+    for (ParamSpec& spec : specs) spec.factor = true;
     return specs;
   }
   bool backward_reads_x() const override { return true; }

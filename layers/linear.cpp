@@ -60,6 +60,7 @@ class LinearLayer : public Layer {
     }
     std::vector<ParamSpec> specs{weight};
     if (opts_.bias) specs.push_back({.name = "bias", .shape = {opts_.k}, .init = init});
+    for (ParamSpec& spec : specs) spec.factor = true;
     return specs;
   }
   bool backward_reads_x() const override { return true; }

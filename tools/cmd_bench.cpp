@@ -14,6 +14,7 @@
 #include "engine/train/batch_walk.h"
 #include "engine/train/evaluate.h"
 #include "engine/train/optimizer.h"
+#include "engine/train/train_step.h"
 #include "nets/registry.h"
 #include "tools/commands.h"
 #include "tools/common.h"
@@ -24,9 +25,9 @@ namespace {
 
 struct BenchFlags {
   std::vector<std::string> nets;
-  std::string device = "auto", optimizer = "adam";
+  std::string device = "auto", optimizer = "adam", precision = "fp32";
   std::int64_t batch = 64, threads = 0, steps = 200, warmup = 20;
-  bool json = false, no_fuse = false;
+  bool json = false, no_fuse = false, no_graph = false;
 };
 
 constexpr std::int64_t kBatchesOfImages = 16;  // more than the caches of one step hold
@@ -72,7 +73,10 @@ class Bench {
  public:
   Bench(Context& ctx, const std::string& net, const BenchFlags& flags)
       : ctx_(&ctx),
-        model_(ctx, build_net(net)),
+        model_(ctx,
+               build_net(net),
+               parameter_dtype(precision_from_name(flags.precision)),
+               compute_dtype(precision_from_name(flags.precision))),
         data_(
             ctx,
             random_images(
@@ -85,28 +89,22 @@ class Bench {
         optimizer_(model_, config(flags)),
         metrics_(ctx, model_.graph().classes(), false),
         state_(ctx.allocate(sizeof(StepState))),
-        arena_(ctx.allocate(walk_.arena_bytes())) {
+        arena_(ctx.allocate(walk_.arena_bytes())),
+        step_(ctx, walk_, optimizer_, metrics_, device_state(), !flags.no_graph) {
     model_.initialise(1);
     walk_.set_order(all_samples(data_.count()));
     walk_.bind(arena_.bytes_at(0), device_state());
     reset_state();
   }
 
+  // The time of one step. A recorded block of steps is timed as a whole.
   double step() {
     if (cursor_ >= walk_.count()) reset_state();
     const double begin = now_ms();
-    Program& program = load();
-    program.forward();
-    program.loss_and_gradient(metrics_.device());
-    program.backward();
-    {
-      const Clock clock(*this, "optimizer");
-      optimizer_.step(device_state());
-    }
-    advance(*ctx_, device_state(), program.batch());
+    const std::int64_t steps = step_.run(cursor_, TrainStep::kBlock);
     ctx_->device().synchronize();
-    cursor_ += program.batch();
-    return now_ms() - begin;
+    cursor_ += steps * walk_.batch();
+    return (now_ms() - begin) / static_cast<double>(steps);
   }
 
   std::vector<LayerTime> time_layers() {
@@ -124,14 +122,25 @@ class Bench {
       else
         record(name, pass, now_ms() - begin_);
     });
-    timing_ = true;
-    for (int i = 0; i < kLayerSteps; ++i) step();
-    timing_ = false;
+    for (int i = 0; i < kLayerSteps; ++i) step_by_layers();
     program.set_observer({});
     return layers_;
   }
 
  private:
+  void step_by_layers() {
+    if (cursor_ >= walk_.count()) reset_state();
+    Program& program = load();
+    program.forward();
+    program.loss_and_gradient(metrics_.device());
+    program.backward();
+    {
+      const Clock clock(*this, "optimizer");
+      optimizer_.step(device_state());
+    }
+    advance(*ctx_, device_state(), program.batch());
+    cursor_ += program.batch();
+  }
   static TrainConfig config(const BenchFlags& flags) {
     TrainConfig config;
     config.optimizer = flags.optimizer;
@@ -141,7 +150,7 @@ class Bench {
   }
   StepState* device_state() const { return static_cast<StepState*>(state_.data()); }
   void reset_state() {
-    const StepState start{0, 0, 1e-4f, 0.0f};
+    const StepState start{.lr = 1e-4f};
     ctx_->copy_in(state_.data(), &start, sizeof start);
     cursor_ = 0;
   }
@@ -150,20 +159,24 @@ class Bench {
         layers_.begin(), layers_.end(), [&](const LayerTime& l) { return l.name == name; });
     layer->passes[pass].push_back(ms);
   }
-  // Records the time of its scope, while layers are timed.
+  // Records the time of its scope.
   class Clock {
    public:
-    Clock(Bench& bench, const char* name) : bench_(bench), name_(name), start_(now_ms()) {}
+    Clock(Bench& bench, const char* name) : bench_(bench), name_(name) {
+      bench_.ctx_->device().synchronize();
+      start_ = now_ms();
+    }
     Clock(const Clock&) = delete;
     Clock& operator=(const Clock&) = delete;
     ~Clock() {
-      if (bench_.timing_) bench_.record(name_, "", now_ms() - start_);
+      bench_.ctx_->device().synchronize();
+      bench_.record(name_, "", now_ms() - start_);
     }
 
    private:
     Bench& bench_;
     const char* name_;
-    double start_;
+    double start_ = 0;
   };
   Program& load() {
     const Clock clock(*this, "prepare");
@@ -177,8 +190,8 @@ class Bench {
   Optimizer optimizer_;
   MetricSums metrics_;
   Buffer state_, arena_;
+  TrainStep step_;
   std::int64_t cursor_ = 0;
-  bool timing_ = false;
   double begin_ = 0;
   std::vector<LayerTime> layers_;
 };
@@ -199,6 +212,7 @@ nlohmann::ordered_json bench_net(Context& ctx, const std::string& net, const Ben
       {"batch", flags.batch},
       {"device", name_of(ctx.backend())},
       {"threads", ctx.threads()},
+      {"precision", flags.precision},
       {"optimizer", flags.optimizer},
       {"steps", flags.steps},
       {"ms_per_step", typical},
@@ -257,7 +271,7 @@ void print_text(const nlohmann::ordered_json& json) {
 void bench(const BenchFlags& flags) {
   LAMINA_CHECK(flags.batch > 0 && flags.steps > 0 && flags.warmup >= 0,
                "--batch and --steps must be positive.");
-  Context ctx = open_device(flags.device, flags.threads);
+  Context ctx = open_device(flags.device, flags.threads, precision_from_name(flags.precision));
   nlohmann::ordered_json all = nlohmann::ordered_json::array();
   for (const std::string& net : flags.nets) {
     const nlohmann::ordered_json json = bench_net(ctx, net, flags);
@@ -279,7 +293,9 @@ void add_bench(CLI::App& app) {
   command->add_option("--optimizer,--opt", flags->optimizer, "adam, adamw or sgd");
   command->add_option("--device", flags->device, "auto, cuda, cpu or ref");
   command->add_option("--threads", flags->threads, "CPU threads (0: as many as there are)");
+  command->add_option("--precision", flags->precision, "fp32; tf32, bf16 or fp16 with cuda");
   command->add_flag("--no-fuse", flags->no_fuse, "run every layer by itself");
+  command->add_flag("--no-graph", flags->no_graph, "launch every kernel of every step by itself");
   command->add_flag("--json", flags->json, "print JSON");
   command->callback([flags] { bench(*flags); });
 }

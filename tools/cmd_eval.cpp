@@ -13,7 +13,8 @@ namespace lamina::cli {
 namespace {
 
 struct EvalFlags {
-  std::string net, weights, data, data_dir, normalize = "none", part = "test", device = "auto";
+  std::string net, weights, data, data_dir, normalize = "none", part = "test", device = "auto",
+                                            precision = "fp32";
   std::int64_t batch = 256, threads = 0, limit = 0;
   bool json = false;
 };
@@ -77,8 +78,9 @@ void evaluate(const EvalFlags& flags) {
       load_dataset(flags.data, part_from_name(flags.part), {flags.data_dir, 1, flags.limit});
   check_fit(graph, flags.net, dataset);
   const TensorFile weights = read_safetensors(flags.weights);
-  Context ctx = open_device(flags.device, flags.threads);
-  Model model(ctx, std::move(graph));
+  const Precision precision = precision_from_name(flags.precision);
+  Context ctx = open_device(flags.device, flags.threads, precision);
+  Model model(ctx, std::move(graph), parameter_dtype(precision), compute_dtype(precision));
   model.load_state_dict(weights, flags.weights);
   const DeviceDataset data(ctx, dataset);
   Evaluator evaluator(model,
@@ -122,6 +124,7 @@ void add_eval(CLI::App& app) {
   command->add_option("--batch", flags->batch, "images at a time");
   command->add_option("--limit", flags->limit, "use only the first N images (0: all)");
   command->add_option("--device", flags->device, "auto, cuda, cpu or ref");
+  command->add_option("--precision", flags->precision, "fp32; tf32, bf16 or fp16 with cuda");
   command->add_option("--threads", flags->threads, "CPU threads (0: as many as there are)");
   command->add_flag("--json", flags->json, "print JSON");
   command->callback([flags] { evaluate(*flags); });

@@ -94,8 +94,8 @@ void print_plan(const Graph& graph, std::int64_t batch) {
   std::size_t unshared = 0;
   for (const Lifetime& item : program.memory()) unshared += align_up(item.bytes);
   fmt::print("Parameters (MB): {:.2f}, gradients (MB): {:.2f}\n",
-             mb(model.weights().bytes()),
-             mb(model.gradients().bytes()));
+             mb(model.parameter_bytes()),
+             mb(model.gradient_bytes()));
   fmt::print(
       "Activations and their gradients (MB): {:.2f} (without sharing {:.2f}), workspace (MB): "
       "{:.2f}\n",

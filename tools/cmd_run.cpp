@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 
+#include "engine/graph/host_values.h"
 #include "engine/graph/program.h"
 #include "nets/registry.h"
 #include "tools/commands.h"
@@ -31,31 +32,41 @@ const HostTensor& required(const TensorFile& file, const char* name, const std::
 // dtype.
 void copy_input(Context& ctx, const HostTensor& host, const Tensor& to) {
   const Shape& s = to.shape;
-  HostTensor memory = make_host_tensor("", to.dtype, {s.numel()});
+  const DType dtype = statistics_dtype(to.dtype);
+  HostTensor memory = make_host_tensor("", dtype, {s.numel()});
   const auto values = host.as<float>();
   std::size_t from = 0;
   for (std::int64_t n = 0; n < s.n; ++n) {
     for (std::int64_t c = 0; c < s.c; ++c) {
       for (std::int64_t p = 0; p < s.h * s.w; ++p, ++from) {
         const auto at = static_cast<std::size_t>((n * s.h * s.w + p) * s.c + c);
-        if (to.dtype == DType::f64)
+        if (dtype == DType::f64)
           memory.as<double>()[at] = values[from];
         else
           memory.as<float>()[at] = values[from];
       }
     }
   }
-  ctx.copy_in(to.data, memory.data.data(), to.bytes());
+  if (dtype == DType::f64)
+    ctx.copy_in(to.data, memory.data.data(), to.bytes());
+  else
+    write_values(ctx, memory.as<float>(), to);
 }
 
 HostTensor copy_output(Context& ctx, const char* name, const Tensor& from) {
   const Shape& s = from.shape;
-  HostTensor memory = make_host_tensor(name, from.dtype, {s.n, s.per_sample()});
-  ctx.copy_out(memory.data.data(), from.data, from.bytes());
+  const DType dtype = statistics_dtype(from.dtype);
+  HostTensor memory = make_host_tensor(name, dtype, {s.n, s.per_sample()});
+  if (dtype == DType::f64) {
+    ctx.copy_out(memory.data.data(), from.data, from.bytes());
+  } else {
+    const std::vector<float> values = read_values(ctx, from);
+    std::copy(values.begin(), values.end(), memory.as<float>().begin());
+  }
   if (s.h * s.w == 1) return memory;
   HostTensor host = make_host_tensor(
-      name, from.dtype, s.flat ? memory.shape : std::vector<std::int64_t>{s.n, s.c, s.h, s.w});
-  const std::size_t size = size_of(from.dtype);
+      name, dtype, s.flat ? memory.shape : std::vector<std::int64_t>{s.n, s.c, s.h, s.w});
+  const std::size_t size = size_of(dtype);
   std::size_t to = 0;
   for (std::int64_t n = 0; n < s.n; ++n) {
     for (std::int64_t c = 0; c < s.c; ++c) {
@@ -106,8 +117,9 @@ void run(const RunFlags& flags) {
                want.w,
                flags.net);
 
-  Context ctx = open_device(flags.device, flags.threads);
-  Model model(ctx, std::move(graph), parse_precision(flags.precision, ctx));
+  const Precision precision = precision_from_name(flags.precision);
+  Context ctx = open_device(flags.device, flags.threads, precision);
+  Model model(ctx, std::move(graph), parameter_dtype(precision), compute_dtype(precision));
   model.load_state_dict(weights, flags.weights);
   ProgramOpts opts{.batch = input.shape[0],
                    .mode = flags.train ? Mode::train : Mode::eval,
@@ -118,7 +130,8 @@ void run(const RunFlags& flags) {
   Program program(model, opts);
   const Buffer arena = ctx.allocate(program.arena_bytes());
   const Buffer state = ctx.allocate(sizeof(StepState));
-  ctx.zero(state.data(), state.size());
+  const StepState start;
+  ctx.copy_in(state.data(), &start, sizeof start);
   program.bind(arena.bytes_at(0), static_cast<const StepState*>(state.data()));
 
   copy_input(ctx, input, program.input());
@@ -161,7 +174,9 @@ void add_run(CLI::App& app) {
   command->add_flag("--train", flags->train, "train mode: batch statistics, dropout");
   command->add_option("--dropout", flags->dropout, "overrides every dropout probability")
       ->check(CLI::Range(0.0, 1.0));
-  command->add_option("--precision", flags->precision, "fp32, or fp64 with --device ref");
+  command->add_option("--precision",
+                      flags->precision,
+                      "fp32; tf32, bf16 or fp16 with --device cuda; fp64 with --device ref");
   command->add_option("--seed", flags->seed, "of the dropout masks");
   command->add_option("--device", flags->device, "auto, cuda, cpu or ref");
   command->add_option("--threads", flags->threads, "CPU threads (0: as many as there are)");

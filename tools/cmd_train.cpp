@@ -20,7 +20,7 @@ struct TrainFlags {
   std::map<std::string, std::string> settings;  // config fields given on the command line
   std::vector<std::string> overrides;           // key=value
   std::string resume, out;
-  bool overwrite = false, no_fuse = false, deterministic = false;
+  bool overwrite = false, no_fuse = false, no_graph = false, deterministic = false;
 };
 
 TrainConfig resolve(const TrainFlags& flags) {
@@ -38,6 +38,7 @@ TrainConfig resolve(const TrainFlags& flags) {
     config.set(text.substr(0, equals), text.substr(equals + 1));
   }
   if (flags.no_fuse) config.fuse = false;
+  if (flags.no_graph) config.record = false;
   config.check();
   return config;
 }
@@ -75,7 +76,7 @@ void train(const TrainFlags& flags) {
   const DataOpts data{config.data_dir, static_cast<std::uint64_t>(config.seed), config.limit};
   const Dataset train_set = load_dataset(config.data, Part::train, data);
   const Dataset test_set = load_dataset(config.data, Part::test, data);
-  Context ctx = open_device(config.device, config.threads);
+  Context ctx = open_device(config.device, config.threads, precision_from_name(config.precision));
   if (!resume) {
     LAMINA_CHECK(flags.overwrite || !std::filesystem::exists(paths.config),
                  "{}: holds a run already; continue it with --resume {}, or give --overwrite or "
@@ -142,6 +143,7 @@ void add_train(CLI::App& app) {
     }
   }
   command->add_flag("--no-fuse", flags->no_fuse, "run every layer by itself");
+  command->add_flag("--no-graph", flags->no_graph, "launch every kernel of every step by itself");
   command->add_flag(
       "--deterministic", flags->deterministic, "repeat bit for bit (always so on ref and cpu)");
   command->add_option("--out", flags->out, "folder of the run (default: runs/NET-TIME)");

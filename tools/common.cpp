@@ -27,11 +27,13 @@ extern "C" void on_signal(int signal) {
 
 }  // namespace
 
-Context open_device(const std::string& device, std::int64_t threads) {
+Context open_device(const std::string& device, std::int64_t threads, Precision precision) {
   const int count = static_cast<int>(threads);
+  const bool tf32 = precision == Precision::tf32;
   for (BackendKind kind : {BackendKind::cuda, BackendKind::cpu, BackendKind::ref}) {
     if (device == name_of(kind)) {
-      Context ctx = make_context({kind, count});
+      check_precision(precision, kind);
+      Context ctx = make_context({kind, count, tf32});
       fmt::print(stderr, "device: {} ({})\n", name_of(kind), ctx.device().describe());
       return ctx;
     }
@@ -43,28 +45,17 @@ Context open_device(const std::string& device, std::int64_t threads) {
   }
   std::string reason;
   try {
-    return make_context({BackendKind::cuda, count});
+    return make_context({BackendKind::cuda, count, tf32});
   } catch (const Error& error) {
     reason = error.what();
   }
+  check_precision(precision, BackendKind::cpu);
   Context ctx = make_context({BackendKind::cpu, count});
   fmt::print(stderr,
              "device: cpu ({}), because CUDA cannot run here: {}\n",
              ctx.device().describe(),
              reason);
   return ctx;
-}
-
-DType parse_precision(const std::string& precision, const Context& ctx) {
-  if (precision == "fp32") return DType::f32;
-  if (precision == "fp64") {
-    LAMINA_CHECK(ctx.backend() == BackendKind::ref,
-                 "precision fp64 is for checking; add --device ref.");
-    return DType::f64;
-  }
-  fail_request("precision '{}' is not available on {}; give fp32, or fp64 with --device ref.",
-               precision,
-               name_of(ctx.backend()));
 }
 
 void bound_spinning(char** argv) {

@@ -5,16 +5,17 @@
 #include <cstdint>
 #include <string>
 
+#include "engine/core/precision.h"
 #include "kernels/context.h"
 
 namespace lamina::cli {
 
 // device: auto, cuda, cpu or ref. auto takes CUDA where it can run and else the CPU; the choice and
-// its reason go to stderr. A device that was named is used or refused, never replaced.
-Context open_device(const std::string& device, std::int64_t threads);
-
-// fp32 or fp64 (ref only).
-DType parse_precision(const std::string& precision, const Context& ctx);
+// its reason go to stderr. A device that was named is used or refused, never replaced; so is a
+// precision.
+Context open_device(const std::string& device,
+                    std::int64_t threads,
+                    Precision precision = Precision::fp32);
 
 // Threads that wait for one another spin before they sleep. libgomp spins for milliseconds, which
 // on a machine with other work takes the very processor that the awaited thread needs: a step of

@@ -18,6 +18,13 @@ namespace lamina {
 enum class BackendKind { ref, cpu, cuda };
 std::string_view name_of(BackendKind kind);
 
+// A list of launches that was recorded once and can be run again as a whole: a CUDA graph.
+class Recording {
+ public:
+  virtual ~Recording() = default;
+  virtual void replay() = 0;  // asynchronous
+};
+
 // What a backend brings: memory and, behind it, its handles. One subclass per kernels/<backend>/.
 class Device {
  public:
@@ -29,6 +36,11 @@ class Device {
   virtual void zero(void* device, std::size_t bytes) = 0;
   virtual void synchronize() = 0;
   virtual std::string describe() const = 0;  // "Intel(R) Xeon(R), 2 threads, oneDNN 2.6.3"
+
+  // Between the two, ops are listed and nothing runs; allocate, release, copies and synchronize are
+  // errors. Null where a backend cannot record: what was called has run.
+  virtual void begin_recording() {}
+  virtual std::unique_ptr<Recording> end_recording() { return nullptr; }
 };
 
 // Device memory with an owner. Must not outlive its context.

@@ -26,6 +26,9 @@ std::size_t size_of(DType dtype);
 std::string_view name_of(DType dtype);         // "f32"
 DType dtype_from_name(std::string_view name);  // throws a request error that lists the names
 
+// The dtype of statistics and losses of tensors of `dtype`: f64 for f64, else f32.
+inline DType statistics_dtype(DType dtype) { return dtype == DType::f64 ? dtype : DType::f32; }
+
 // Round to nearest even, as hardware does; NaN stays NaN, overflow becomes infinity.
 bf16 to_bf16(float value);
 f16 to_f16(float value);

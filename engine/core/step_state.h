@@ -5,13 +5,44 @@
 
 #include <cstdint>
 
+#include "engine/core/philox.h"
+
 namespace lamina {
 
 struct StepState {
-  std::int64_t step = 0;    // optimizer steps done since the start of training
+  static constexpr std::int64_t kNowhere = INT64_MAX;
+
+  std::int64_t step = 0;    // batches done since the start of training; keys the random draws
   std::int64_t cursor = 0;  // position in the epoch's permutation of the data set
   float lr = 0.0f;          // learning rate of the next step
-  float reserved = 0.0f;
+
+  // Loss scaling, for f16: gradients are kept times `loss_scale`, and a step in which one of them
+  // overflows changes no parameter. Micikevicius et al., "Mixed precision training",
+  // https://arxiv.org/abs/1710.03740, section 3.2.
+  float loss_scale = 1.0f;
+  std::int32_t growth_interval = 0;       // doubled after so many good steps; 0: it is fixed
+  std::int32_t good_steps = 0;            // since the scale last changed
+  std::int64_t overflow_at = kNowhere;    // the first gradient of this step that is not finite
+  std::int64_t last_overflow = kNowhere;  // that of the last skipped step
+  std::int64_t skipped = 0;               // steps that changed no parameter
+
+  LAMINA_HOST_DEVICE bool overflowed() const { return overflow_at != kNowhere; }
+
+  // The end of a step over so many samples.
+  LAMINA_HOST_DEVICE void advance(std::int64_t samples) {
+    if (overflowed()) {
+      ++skipped;
+      last_overflow = overflow_at;
+      overflow_at = kNowhere;
+      loss_scale = loss_scale > 1.0f ? loss_scale * 0.5f : 1.0f;
+      good_steps = 0;
+    } else if (growth_interval > 0 && ++good_steps >= growth_interval) {
+      loss_scale *= 2.0f;
+      good_steps = 0;
+    }
+    ++step;
+    cursor += samples;
+  }
 };
 
 }  // namespace lamina

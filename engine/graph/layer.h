@@ -45,6 +45,8 @@ struct ParamSpec {
   // A weight whose memory is K,R,S,C while its state_dict order is K,C,R,S: filters, and linear
   // layers behind a flattened map. Zero r means that both orders are the same.
   std::int64_t c = 0, r = 0, s = 0;
+  // A factor of the layer's products: computed on in the net's dtype. Others stay in f32.
+  bool factor = false;
 
   std::int64_t numel() const;
 };

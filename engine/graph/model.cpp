@@ -54,15 +54,18 @@ std::string list_text(const std::vector<std::string>& names) {
 
 }  // namespace
 
-Model::Model(Context& ctx, Graph graph, DType dtype)
-    : ctx_(&ctx), graph_(std::move(graph)), dtype_(dtype) {
-  const auto slot = static_cast<std::int64_t>(kSlabAlignment / size_of(dtype));
-  std::int64_t statistics = 0, counters = 0;
+Model::Model(Context& ctx, Graph graph, DType dtype, std::optional<DType> compute)
+    : ctx_(&ctx), graph_(std::move(graph)), dtype_(dtype), compute_(compute.value_or(dtype)) {
+  // Every tensor starts at a multiple of the alignment, in the narrowest of the slabs too.
+  const auto slot = static_cast<std::int64_t>(kSlabAlignment / size_of(compute_));
+  std::int64_t statistics = 0, counters = 0, others = 0;
   for (const Node& node : graph_.nodes()) {
     for (ParamSpec& spec : node.layer->params(graph_.input_shapes(node, 1))) {
-      std::int64_t& used = spec.kind == ParamSpec::Kind::trained  ? trained_elements_
-                           : spec.kind == ParamSpec::Kind::buffer ? statistics
-                                                                  : counters;
+      const bool factor = spec.factor || !is_mixed();
+      std::int64_t& used = spec.kind == ParamSpec::Kind::buffer    ? statistics
+                           : spec.kind == ParamSpec::Kind::counter ? counters
+                           : factor                                ? factor_elements_
+                                                                   : others;
       const std::int64_t elements = (spec.numel() + slot - 1) / slot * slot;
       std::string name = node.name + "." + spec.name;
       index_[name] = entries_.size();
@@ -70,6 +73,12 @@ Model::Model(Context& ctx, Graph graph, DType dtype)
       used += elements;
     }
   }
+  // The factors come first in the slab.
+  for (Entry& entry : entries_) {
+    if (entry.spec.kind == ParamSpec::Kind::trained && is_mixed() && !entry.spec.factor)
+      entry.offset += factor_elements_;
+  }
+  trained_elements_ = factor_elements_ + others;
   const auto make = [&](std::int64_t elements, DType type) {
     const std::size_t bytes = static_cast<std::size_t>(elements) * size_of(type);
     Buffer buffer = ctx_->allocate(bytes);
@@ -80,6 +89,9 @@ Model::Model(Context& ctx, Graph graph, DType dtype)
   gradients_ = make(trained_elements_, dtype_);
   statistics_ = make(statistics, dtype_);
   counters_ = make(counters, DType::i64);
+  if (!is_mixed()) return;
+  copies_ = make(factor_elements_, compute_);
+  copy_gradients_ = make(factor_elements_, compute_);
 }
 
 Tensor Model::value(std::size_t entry) const {
@@ -93,12 +105,55 @@ Tensor Model::value(std::size_t entry) const {
       slab.bytes_at(static_cast<std::size_t>(e.offset) * size_of(dtype_)), dtype_, e.spec.numel());
 }
 
+Tensor Model::operand(std::size_t entry) const {
+  const Entry& e = entries_[entry];
+  if (!has_copy(e)) return value(entry);
+  return vector_view(copies_.bytes_at(static_cast<std::size_t>(e.offset) * size_of(compute_)),
+                     compute_,
+                     e.spec.numel());
+}
+
 Tensor Model::gradient(std::size_t entry) const {
   const Entry& e = entries_[entry];
   if (e.spec.kind != ParamSpec::Kind::trained) return {};
+  if (has_copy(e)) {
+    return vector_view(
+        copy_gradients_.bytes_at(static_cast<std::size_t>(e.offset) * size_of(compute_)),
+        compute_,
+        e.spec.numel());
+  }
   return vector_view(gradients_.bytes_at(static_cast<std::size_t>(e.offset) * size_of(dtype_)),
                      dtype_,
                      e.spec.numel());
+}
+
+std::vector<Model::Stretch> Model::stretches() const {
+  const auto part = [&](const Buffer& slab, std::int64_t first, std::int64_t count) {
+    return vector_view(
+        slab.bytes_at(static_cast<std::size_t>(first) * size_of(dtype_)), dtype_, count);
+  };
+  std::vector<Stretch> list;
+  const auto add = [&](std::int64_t first, std::int64_t count, bool copied) {
+    if (count == 0) return;
+    Stretch stretch{first, part(weights_, first, count), part(gradients_, first, count), {}};
+    if (copied) {
+      stretch.dw = vector_view(copy_gradients_.data(), compute_, count);
+      stretch.copy = vector_view(copies_.data(), compute_, count);
+    }
+    list.push_back(stretch);
+  };
+  add(0, factor_elements_, is_mixed());
+  add(factor_elements_, trained_elements_ - factor_elements_, false);
+  return list;
+}
+
+std::string Model::name_at(std::int64_t element) const {
+  for (const Entry& e : entries_) {
+    if (e.spec.kind == ParamSpec::Kind::trained && element >= e.offset &&
+        element < e.offset + e.spec.numel())
+      return e.name;
+  }
+  return "?";
 }
 
 Buffer Model::make_slab() const {
@@ -130,8 +185,13 @@ void Model::initialise(std::uint64_t seed) {
                         : static_cast<float>(spec.init.bound * (2.0 * u - 1.0));
       }
     }
-    import_tensor(host, entries_[i], value(i));
+    import_value(host, i);
   }
+}
+
+void Model::import_value(const HostTensor& from, std::size_t entry) {
+  import_tensor(from, entries_[entry], value(entry));
+  if (has_copy(entries_[entry])) import_tensor(from, entries_[entry], operand(entry));
 }
 
 HostTensor Model::export_tensor(const Entry& entry, const Tensor& from) const {
@@ -158,6 +218,12 @@ void Model::import_tensor(const HostTensor& from, const Entry& entry, const Tens
         break;
       case DType::i64:
         memory.as<std::int64_t>()[at] = static_cast<std::int64_t>(element);
+        break;
+      case DType::bf16:
+        memory.as<bf16>()[at] = to_bf16(static_cast<float>(element));
+        break;
+      case DType::f16:
+        memory.as<f16>()[at] = to_f16(static_cast<float>(element));
         break;
       default:
         memory.as<float>()[at] = static_cast<float>(element);
@@ -220,8 +286,7 @@ void Model::load_state_dict(const TensorFile& file, const std::string& origin) {
         graph_.title(),
         list_text(extra));
   }
-  for (std::size_t i = 0; i < entries_.size(); ++i)
-    import_tensor(*file.find(entries_[i].name), entries_[i], value(i));
+  for (std::size_t i = 0; i < entries_.size(); ++i) import_value(*file.find(entries_[i].name), i);
 }
 
 void Model::export_slab(const Buffer& slab, const std::string& prefix, TensorFile& file) const {

@@ -1,4 +1,6 @@
 // The parameters of a net on a device: values, gradients and running statistics, one slab each.
+// With a 16-bit compute dtype, the factors of products (filters, weights, their biases) have a copy
+// in it, which the passes read, and gradients in it; the values proper stay f32.
 //
 // At the border (state_dict, load) names, order, shapes and element order are PyTorch's; inside,
 // filters are K,R,S,C. Several Programs share one Model.
@@ -6,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -17,8 +20,12 @@ namespace lamina {
 
 class Model {
  public:
-  // dtype: of parameters, gradients and statistics; f32, or f64 on the reference backend.
-  Model(Context& ctx, Graph graph, DType dtype = DType::f32);
+  // dtype: of parameters and statistics; f32, or f64 on the reference backend. compute: of
+  // activations and products; the same unless it is bf16 or f16.
+  Model(Context& ctx,
+        Graph graph,
+        DType dtype = DType::f32,
+        std::optional<DType> compute = std::nullopt);
 
   struct Entry {
     std::string name;  // "conv1.0.weight"
@@ -28,11 +35,18 @@ class Model {
   const std::vector<Entry>& entries() const { return entries_; }
   std::size_t index_of(const std::string& name) const { return index_.at(name); }
   Tensor value(std::size_t entry) const;
+  Tensor operand(std::size_t entry) const;   // what the passes read: the value or its copy
   Tensor gradient(std::size_t entry) const;  // empty for buffers and counters
 
-  // The slabs of the trained parameters, for the optimizer. Gaps between tensors hold zeros.
-  Tensor weights() const { return vector_view(weights_.data(), dtype_, trained_elements_); }
-  Tensor gradients() const { return vector_view(gradients_.data(), dtype_, trained_elements_); }
+  // Stretches of the parameter slab whose gradients have one dtype, for the optimizer: one, or the
+  // factors and the rest. Gaps between tensors hold zeros.
+  struct Stretch {
+    std::int64_t first = 0;  // element of the slab, and of slabs like it
+    Tensor w, dw, copy;      // copy is empty where the passes read w itself
+  };
+  std::vector<Stretch> stretches() const;
+  // The parameter at this element of the slab; "?" in a gap.
+  std::string name_at(std::int64_t element) const;
 
   // Draws every parameter by its Init rule; the same seed gives the same numbers on every backend.
   void initialise(std::uint64_t seed);
@@ -50,24 +64,31 @@ class Model {
                    const std::string& prefix,
                    const std::string& origin,
                    Buffer& slab);
-  Buffer make_slab() const;  // zeros, like weights()
+  Buffer make_slab() const;  // zeros, as long as the parameter slab
 
   Context& context() const { return *ctx_; }
   const Graph& graph() const { return graph_; }
   DType dtype() const { return dtype_; }
+  DType compute_dtype() const { return compute_; }
   std::int64_t trained_count() const;  // PyTorch's parameter count
+  std::size_t parameter_bytes() const { return weights_.size() + copies_.size(); }
+  std::size_t gradient_bytes() const { return gradients_.size() + copy_gradients_.size(); }
 
  private:
   HostTensor export_tensor(const Entry& entry, const Tensor& from) const;
   void import_tensor(const HostTensor& from, const Entry& entry, const Tensor& to);
+  void import_value(const HostTensor& from, std::size_t entry);
+  bool is_mixed() const { return compute_ != dtype_; }
+  bool has_copy(const Entry& entry) const { return is_mixed() && entry.spec.factor; }
 
   Context* ctx_;
   Graph graph_;
-  DType dtype_;
+  DType dtype_, compute_;
   std::vector<Entry> entries_;
   std::unordered_map<std::string, std::size_t> index_;
-  std::int64_t trained_elements_ = 0;
+  std::int64_t trained_elements_ = 0, factor_elements_ = 0;
   Buffer weights_, gradients_, statistics_, counters_;
+  Buffer copies_, copy_gradients_;  // of the factors, when mixed
 };
 
 }  // namespace lamina

@@ -31,7 +31,7 @@ void Program::compile() {
     const std::vector<Shape> x = graph_.input_shapes(node, opts_.batch);
     for (const ParamSpec& spec : node.layer->params(x)) {
       const std::size_t entry = model_->index_of(node.name + "." + spec.name);
-      step.bound.p.push_back(model_->value(entry));
+      step.bound.p.push_back(model_->operand(entry));
       step.bound.dp.push_back(model_->gradient(entry));
       trained |= spec.kind == ParamSpec::Kind::trained;
     }
@@ -50,7 +50,7 @@ void Program::compile() {
       const CompileArgs args{model_->context(),
                              x,
                              graph_.shape(node.output).with_n(opts_.batch),
-                             model_->dtype(),
+                             model_->compute_dtype(),
                              opts_.mode,
                              step.backward,
                              need_dx,
@@ -79,7 +79,7 @@ void Program::plan() {
   };
   const auto bytes_of = [&](ValueId value) {
     return static_cast<std::size_t>(graph_.shape(value).per_sample() * opts_.batch) *
-           size_of(model_->dtype());
+           size_of(model_->compute_dtype());
   };
   const auto keep_until = [&](ValueId value, int time) {
     Lifetime& lifetime = lifetimes_[static_cast<std::size_t>(
@@ -90,7 +90,7 @@ void Program::plan() {
   activation_[0] = add("input", bytes_of(0), 0, 0);
   labels_lifetime_ =
       add("labels", static_cast<std::size_t>(opts_.batch) * size_of(DType::i32), 0, end);
-  loss_lifetime_ = add("loss", size_of(model_->dtype()), 0, end);
+  loss_lifetime_ = add("loss", size_of(statistics_dtype(model_->compute_dtype())), 0, end);
 
   for (std::size_t i = 0; i < steps_.size(); ++i) {
     const Node& node = graph_.nodes()[i];
@@ -107,7 +107,7 @@ void Program::plan() {
     const CompileArgs args{model_->context(),
                            graph_.input_shapes(node, opts_.batch),
                            graph_.shape(node.output).with_n(opts_.batch),
-                           model_->dtype(),
+                           model_->compute_dtype(),
                            opts_.mode,
                            true,
                            {},
@@ -165,7 +165,8 @@ Tensor Program::place(int lifetime, const Shape& shape, DType dtype, std::byte* 
 }
 
 void Program::bind(std::byte* arena, const StepState* state) {
-  const DType dtype = model_->dtype();
+  state_ = state;
+  const DType dtype = model_->compute_dtype();
   const auto shape_of = [&](ValueId value) { return graph_.shape(value).with_n(opts_.batch); };
   const auto activation = [&](ValueId value) {
     return place(
@@ -208,7 +209,7 @@ void Program::bind(std::byte* arena, const StepState* state) {
   output_ = activation(graph_.output());
   output_gradient_ = gradient(graph_.output());
   labels_ = place(labels_lifetime_, features(1, opts_.batch), DType::i32, arena);
-  loss_ = place(loss_lifetime_, features(1, 1), dtype, arena);
+  loss_ = place(loss_lifetime_, features(1, 1), statistics_dtype(dtype), arena);
 }
 
 void Program::forward() {
@@ -224,7 +225,7 @@ void Program::forward() {
 void Program::loss_and_gradient(const Metrics& metrics) {
   observe("loss", "loss", true);
   const auto& loss = graph_.loss() == LossKind::nll ? nll : cross_entropy;
-  loss(model_->context(), output_, labels_, loss_, output_gradient_, metrics);
+  loss(model_->context(), output_, labels_, loss_, output_gradient_, metrics, state_);
   observe("loss", "loss", false);
 }
 

@@ -39,10 +39,10 @@ class Program {
   // Gives every tensor its place. `state` is in device memory and outlives the program.
   void bind(std::byte* arena, const StepState* state);
 
-  Tensor input() const { return input_; }    // [N,H,W,C] of the model's dtype
+  Tensor input() const { return input_; }    // [N,H,W,C] of the model's compute dtype
   Tensor labels() const { return labels_; }  // [N] i32
   Tensor output() const { return output_; }  // what the net returns; stays until the next forward
-  Tensor loss() const { return loss_; }      // [1]
+  Tensor loss() const { return loss_; }      // [1] f32, f64 with f64
 
   void forward();
   // The net's own loss over the batch, the metrics and, when compiled with backward, its gradient.
@@ -92,6 +92,7 @@ class Program {
   int labels_lifetime_ = -1, loss_lifetime_ = -1;
   std::size_t workspace_bytes_ = 0, workspace_offset_ = 0, arena_bytes_ = 0;
   Tensor input_, labels_, output_, loss_, output_gradient_;
+  const StepState* state_ = nullptr;
   Observer observer_;
 };
 

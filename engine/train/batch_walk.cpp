@@ -47,7 +47,7 @@ void BatchWalk::set_order(std::span<const std::int32_t> order) {
 }
 
 Program& BatchWalk::load(std::int64_t cursor) {
-  Program& program = cursor + batch_ <= count_ ? *full_ : *tail_;
+  Program& program = program_at(cursor);
   prepare(*ctx_,
           prepare_,
           state_,

@@ -31,8 +31,13 @@ class BatchWalk {
   // Fills the input and labels of the program for the batch that starts at `cursor`, which must be
   // what the device-side cursor says.
   Program& load(std::int64_t cursor);
+  // The program of that batch: the full one, or that of the smaller last batch.
+  Program& program_at(std::int64_t cursor) const {
+    return cursor + batch_ <= count_ ? *full_ : *tail_;
+  }
 
   std::int64_t count() const { return count_; }
+  std::int64_t batch() const { return batch_; }  // of a full one
   std::int64_t batches() const { return (count_ + batch_ - 1) / batch_; }
   std::vector<Program*> programs();
 

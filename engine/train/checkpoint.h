@@ -22,6 +22,7 @@ struct TrainProgress {
   double best_val_loss = 0;  // of early stopping; infinity before the first epoch
   std::int64_t stale_epochs = 0;
   MetricSums::Host epoch_sums;  // of the current epoch so far
+  StepState device;             // as last read; the loss scale is what outlives an epoch
   double epoch_seconds = 0;
   std::vector<std::pair<std::int64_t, double>> step_losses;
 };

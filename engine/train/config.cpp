@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/core/error.h"
+#include "engine/core/precision.h"
 #include "engine/core/suggest.h"
 
 namespace lamina {
@@ -39,8 +40,12 @@ const ConfigField kFields[] = {
     {"seed", "", "seed of every random draw", &C::seed},
     {"device", "", "auto, cuda, cpu or ref", &C::device},
     {"threads", "", "CPU threads (0: as many as there are)", &C::threads},
-    {"precision", "", "fp32", &C::precision},
+    {"precision", "", "fp32; tf32, bf16 or fp16 on cuda", &C::precision},
     {"fuse", "", "fuse activations into the layers before them (true or false)", &C::fuse},
+    {"record",
+     "",
+     "record the step and replay it, where the device can (true or false)",
+     &C::record},
     {"save_every", "", "steps between checkpoints (0: one an epoch)", &C::save_every},
     {"log_every", "", "steps between the losses drawn in the report", &C::log_every},
 };
@@ -123,10 +128,10 @@ void TrainConfig::check() const {
                "nesterov needs --optimizer sgd and a --momentum above zero.");
   LAMINA_CHECK(early_stop == 0 || val_split > 0,
                "early_stop watches the validation loss; give --val-split, for example 0.2.");
-  require(precision == "fp32",
+  require(precision_from_name(precision) != Precision::fp64,
           "precision",
           precision,
-          "fp32, the one precision that the ref and cpu backends train in");
+          "fp32, tf32, bf16 or fp16 to train in");
 }
 
 std::string TrainConfig::to_json() const {

@@ -32,6 +32,7 @@ struct TrainConfig {
   std::int64_t threads = 0;     // cpu; 0: the machine's
   std::string precision = "fp32";
   bool fuse = true;
+  bool record = true;           // replay the step as one CUDA graph
   std::int64_t save_every = 0;  // steps between checkpoints; 0: at the end of each epoch
   std::int64_t log_every = 50;  // steps between the losses kept for the report
 

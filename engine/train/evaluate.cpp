@@ -3,6 +3,7 @@
 
 #include <numeric>
 
+#include "engine/graph/host_values.h"
 #include "kernels/optimizer.h"
 
 namespace lamina {
@@ -70,16 +71,13 @@ EvalResult Evaluator::run(const OutputReader& reader) {
   const StepState start;
   ctx_->copy_in(state, &start, sizeof start);
   metrics_.reset();
-  std::vector<float> outputs;
   for (std::int64_t cursor = 0; cursor < walk_.count();) {
     Program& program = walk_.load(cursor);
     program.forward();
     program.loss_and_gradient(metrics_.device());
     advance(*ctx_, state, program.batch());
     if (reader) {
-      outputs.resize(static_cast<std::size_t>(program.output().numel()));
-      ctx_->copy_out(outputs.data(), program.output().data, program.output().bytes());
-      reader(cursor, outputs, program.output().shape.per_sample());
+      reader(cursor, read_values(*ctx_, program.output()), program.output().shape.per_sample());
     }
     cursor += program.batch();
   }

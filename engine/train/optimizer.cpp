@@ -5,8 +5,11 @@ namespace lamina {
 
 namespace {
 
-Tensor view(const Buffer& slab, const Tensor& like) {
-  return {slab.data(), like.dtype, like.shape};
+// The part of a slab that belongs to a stretch of the parameters; empty without a slab.
+Tensor part_of(const Buffer& slab, const Model::Stretch& stretch) {
+  if (slab.data() == nullptr) return {};
+  const auto offset = static_cast<std::size_t>(stretch.first) * size_of(stretch.w.dtype);
+  return {slab.bytes_at(offset), stretch.w.dtype, stretch.w.shape};
 }
 
 }  // namespace
@@ -24,13 +27,18 @@ Optimizer::Optimizer(Model& model, const TrainConfig& config)
   }
 }
 
-void Optimizer::step(const StepState* state) {
-  const Tensor w = model_->weights(), dw = model_->gradients();
-  const Tensor m = m_.data() ? view(m_, w) : Tensor{};
-  if (adam_) {
-    adam_step(model_->context(), adam_opts_, state, w, dw, m, view(v_, w));
-  } else {
-    sgd_step(model_->context(), sgd_opts_, state, w, dw, m);
+void Optimizer::step(StepState* state) {
+  Context& ctx = model_->context();
+  const std::vector<Model::Stretch> stretches = model_->stretches();
+  if (model_->compute_dtype() == DType::f16) {
+    for (const Model::Stretch& s : stretches) find_overflow(ctx, state, s.dw, s.first);
+  }
+  for (const Model::Stretch& s : stretches) {
+    const Tensor m = part_of(m_, s);
+    if (adam_)
+      adam_step(ctx, adam_opts_, state, s.w, s.dw, m, part_of(v_, s), s.copy);
+    else
+      sgd_step(ctx, sgd_opts_, state, s.w, s.dw, m, s.copy);
   }
 }
 

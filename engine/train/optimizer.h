@@ -14,7 +14,8 @@ class Optimizer {
  public:
   Optimizer(Model& model, const TrainConfig& config);
 
-  void step(const StepState* state);  // one launch over the whole parameter slab
+  // One launch over the parameter slab; in f16 after a look for gradients that overflowed.
+  void step(StepState* state);
 
   std::size_t state_bytes() const { return m_.size() + v_.size(); }
   void save(TensorFile& file) const;  // "optimizer.m.<parameter>", "optimizer.v.<parameter>"

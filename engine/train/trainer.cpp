@@ -5,10 +5,12 @@
 #include <chrono>
 
 #include "engine/core/philox.h"
+#include "engine/core/precision.h"
 #include "engine/data/split.h"
 #include "engine/files/atomic_file.h"
 #include "engine/graph/summary.h"
 #include "engine/train/run_results.h"
+#include "engine/train/train_step.h"
 
 namespace lamina {
 
@@ -17,6 +19,9 @@ namespace {
 // Evaluation needs no gradients, so larger batches fit and are faster.
 constexpr std::int64_t kEvalBatch = 256;
 constexpr double kSecondsBetweenEvents = 0.2;
+// Of f16 gradients, as PyTorch's GradScaler starts and grows.
+constexpr float kFirstLossScale = 65536.0f;
+constexpr std::int32_t kGrowthInterval = 2000;
 constexpr std::size_t kMistakesShown = 24;
 
 double now() {
@@ -36,6 +41,7 @@ struct Trainer::Machine {
   Optimizer optimizer;
   MetricSums metrics;
   Buffer state, arena;
+  std::unique_ptr<TrainStep> step;
 
   StepState* device_state() const { return static_cast<StepState*>(state.data()); }
 
@@ -44,7 +50,10 @@ struct Trainer::Machine {
           Graph graph,
           const Dataset& train,
           const Dataset& test_set)
-      : model(ctx, std::move(graph)),
+      : model(ctx,
+              std::move(graph),
+              parameter_dtype(precision_from_name(config.precision)),
+              compute_dtype(precision_from_name(config.precision))),
         train_data(ctx, train),
         test_data(ctx, test_set),
         prepare(parse_normalize(config.normalize, train)),
@@ -73,6 +82,8 @@ struct Trainer::Machine {
     walk.bind(arena.bytes_at(0), device_state());
     test.bind(arena.bytes_at(0));
     if (validation) validation->bind(arena.bytes_at(0));
+    step =
+        std::make_unique<TrainStep>(ctx, walk, optimizer, metrics, device_state(), config.record);
   }
 };
 
@@ -102,6 +113,10 @@ TrainOutcome Trainer::run(const TrainHooks& hooks, bool resume) {
   Machine& m = *machine_;
   TrainProgress progress;
   progress.best_val_loss = stopping_.best();
+  if (m.model.compute_dtype() == DType::f16) {
+    progress.device.loss_scale = kFirstLossScale;
+    progress.device.growth_interval = kGrowthInterval;
+  }
   started_ = utc_now();
   m.model.initialise(static_cast<std::uint64_t>(config_.seed));
   if (resume && std::filesystem::exists(paths_.state)) {
@@ -116,8 +131,10 @@ TrainOutcome Trainer::run(const TrainHooks& hooks, bool resume) {
 
   TrainOutcome outcome;
   while (!progress.finished && !outcome.interrupted) {
+    const std::int64_t skipped = progress.device.skipped;
     train_epoch(hooks, progress, outcome.interrupted);
     if (outcome.interrupted) break;
+    report_skips(hooks, progress.device, skipped);
     const EpochRow row = finish_epoch(progress);
     log_->append(row);
     if (hooks.on_epoch) hooks.on_epoch(row);
@@ -137,25 +154,23 @@ void Trainer::train_epoch(const TrainHooks& hooks, TrainProgress& progress, bool
   const auto seed = static_cast<std::uint64_t>(config_.seed);
   m.walk.set_order(shuffled_order(
       seed, stream::kShuffle, static_cast<std::uint32_t>(progress.epoch), m.split.train));
-  const StepState start{progress.step, progress.cursor, static_cast<float>(config_.lr), 0.0f};
-  ctx_->copy_in(m.state.data(), &start, sizeof start);
+  StepState& state = progress.device;
+  state.step = progress.step;
+  state.cursor = progress.cursor;
+  state.lr = static_cast<float>(config_.lr);
+  ctx_->copy_in(m.state.data(), &state, sizeof state);
   m.metrics.write(progress.epoch_sums);
 
   const double begin = now() - progress.epoch_seconds;
   double last_event = begin;
   while (progress.cursor < m.walk.count()) {
-    Program& program = m.walk.load(progress.cursor);
-    program.forward();
-    program.loss_and_gradient(m.metrics.device());
-    program.backward();
-    m.optimizer.step(m.device_state());
-    advance(*ctx_, m.device_state(), program.batch());
-    ++progress.step;
-    progress.cursor += program.batch();
+    const std::int64_t steps = m.step->run(progress.cursor, steps_to_pause(progress.step));
+    progress.step += steps;
+    progress.cursor = std::min(progress.cursor + steps * m.walk.batch(), m.walk.count());
 
     if (progress.step % config_.log_every == 0 || progress.step == 1) {
       float loss = 0;
-      ctx_->copy_out(&loss, program.loss().data, sizeof loss);
+      ctx_->copy_out(&loss, m.step->last_program().loss().data, sizeof loss);
       progress.step_losses.emplace_back(progress.step, loss);
     }
     progress.epoch_seconds = now() - begin;
@@ -172,11 +187,36 @@ void Trainer::train_epoch(const TrainHooks& hooks, TrainProgress& progress, bool
     }
     interrupted = hooks.stop_requested && hooks.stop_requested();
     const bool save_now = config_.save_every > 0 && progress.step % config_.save_every == 0;
-    if (interrupted || save_now) progress.epoch_sums = m.metrics.read();
+    if (interrupted || save_now) read_device(progress);
     if (interrupted) return;
     if (save_now) save(progress);
   }
-  progress.epoch_sums = m.metrics.read();
+  read_device(progress);
+}
+
+std::int64_t Trainer::steps_to_pause(std::int64_t step) const {
+  std::int64_t steps = step == 0 ? 1 : config_.log_every - step % config_.log_every;
+  if (config_.save_every > 0)
+    steps = std::min(steps, config_.save_every - step % config_.save_every);
+  return steps;
+}
+
+void Trainer::read_device(TrainProgress& progress) const {
+  progress.epoch_sums = machine_->metrics.read();
+  ctx_->copy_out(&progress.device, machine_->state.data(), sizeof progress.device);
+}
+
+void Trainer::report_skips(const TrainHooks& hooks,
+                           const StepState& state,
+                           std::int64_t skipped_before) const {
+  const std::int64_t skipped = state.skipped - skipped_before;
+  if (skipped == 0 || !hooks.on_message) return;
+  hooks.on_message(
+      fmt::format("{} step(s) of this epoch were skipped because a gradient overflowed, the last "
+                  "one first in '{}'; the loss scale is {:g} now",
+                  skipped,
+                  machine_->model.name_at(state.last_overflow),
+                  state.loss_scale));
 }
 
 EpochRow Trainer::finish_epoch(TrainProgress& progress) {
@@ -213,8 +253,8 @@ std::vector<std::pair<std::string, std::string>> Trainer::memory_rows() const {
   const auto kb = [](std::size_t bytes) {
     return fmt::format("{:.1f} MB", static_cast<double>(bytes) / 1e6);
   };
-  return {{"parameters", kb(m.model.weights().bytes())},
-          {"gradients", kb(m.model.gradients().bytes())},
+  return {{"parameters", kb(m.model.parameter_bytes())},
+          {"gradients", kb(m.model.gradient_bytes())},
           {"optimizer state", kb(m.optimizer.state_bytes())},
           {"activations and their gradients", kb(m.arena.size() - workspace)},
           {"workspace", kb(workspace)},

@@ -30,7 +30,8 @@ void classify(Context& ctx,
               const Tensor& labels,
               const Tensor& loss,
               const Tensor& dx,
-              const Metrics& metrics) {
+              const Metrics& metrics,
+              const StepState* state) {
   checks::loss(ctx, op, x, labels, loss, dx, metrics);
   const std::int64_t samples = x.shape.n, classes = x.shape.per_sample();
   const std::int32_t* const label_of = labels.as<std::int32_t>();
@@ -42,7 +43,8 @@ void classify(Context& ctx,
                  label_of[n],
                  classes);
   auto* const results = device_of(ctx).scratch<Sample>(static_cast<std::size_t>(samples));
-  const float share = 1.0f / static_cast<float>(samples);
+  const float loss_scale = state != nullptr ? state->loss_scale : 1.0f;
+  const float share = loss_scale / static_cast<float>(samples);
   for_each_row(ctx, x, [&](std::int64_t offset, std::int64_t length) {
     const std::int64_t n = offset / length;
     const float* const row = x.as<float>() + offset;
@@ -54,7 +56,7 @@ void classify(Context& ctx,
       const double sum = row_exp_sum(row, length, largest);
       result.loss = (largest - at_label) + std::log(sum);
       if (!dx) return;
-      const auto scale = static_cast<float>(1.0 / (sum * static_cast<double>(samples)));
+      const auto scale = static_cast<float>(loss_scale / (sum * static_cast<double>(samples)));
       float* const out = dx.as<float>() + offset;
       map_range(
           0, length, [=](const Vec& v) { return exp(v - largest) * scale; }, out, row);
@@ -91,8 +93,9 @@ void cross_entropy(Context& ctx,
                    const Tensor& labels,
                    const Tensor& loss,
                    const Tensor& dx,
-                   const Metrics& metrics) {
-  classify<true>(ctx, "cross_entropy", x, labels, loss, dx, metrics);
+                   const Metrics& metrics,
+                   const StepState* state) {
+  classify<true>(ctx, "cross_entropy", x, labels, loss, dx, metrics, state);
 }
 
 void nll(Context& ctx,
@@ -100,8 +103,9 @@ void nll(Context& ctx,
          const Tensor& labels,
          const Tensor& loss,
          const Tensor& dx,
-         const Metrics& metrics) {
-  classify<false>(ctx, "nll", x, labels, loss, dx, metrics);
+         const Metrics& metrics,
+         const StepState* state) {
+  classify<false>(ctx, "nll", x, labels, loss, dx, metrics, state);
 }
 
 }  // namespace lamina::cpu

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernels/optimizer.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "kernels/checks.h"
@@ -40,8 +41,12 @@ void sgd_step(Context& ctx,
               const StepState* state,
               const Tensor& w_,
               const Tensor& dw_,
-              const Tensor& m_) {
-  checks::sgd_step(ctx, opts, state, w_, dw_, m_);
+              const Tensor& m_,
+              const Tensor& copy_) {
+  checks::sgd_step(ctx, opts, state, w_, dw_, m_, copy_);
+  if (state->overflowed()) return;
+  float* const copy = copy_ ? copy_.as<float>() : nullptr;
+  const float unscale = 1.0f / state->loss_scale;
   float* const w = w_.as<float>();
   const float* const dw = dw_.as<float>();
   const float lr = state->lr;
@@ -50,7 +55,9 @@ void sgd_step(Context& ctx,
   if (momentum == 0.0f) {
     update(ctx, w_.numel(), [=](const auto& in, const auto& out) {
       const Vec weight = in(w);
-      out(w, weight - lr * (in(dw) + decay * weight));
+      const Vec updated = weight - lr * (in(dw)*unscale + decay * weight);
+      out(w, updated);
+      if (copy != nullptr) out(copy, updated);
     });
     return;
   }
@@ -58,10 +65,12 @@ void sgd_step(Context& ctx,
   const bool nesterov = opts.nesterov;
   update(ctx, w_.numel(), [=](const auto& in, const auto& out) {
     const Vec weight = in(w);
-    const Vec g = in(dw) + decay * weight;
+    const Vec g = in(dw)*unscale + decay * weight;
     const Vec velocity = momentum * in(m) + g;
     out(m, velocity);
-    out(w, weight - lr * (nesterov ? g + momentum * velocity : velocity));
+    const Vec updated = weight - lr * (nesterov ? g + momentum * velocity : velocity);
+    out(w, updated);
+    if (copy != nullptr) out(copy, updated);
   });
 }
 
@@ -71,13 +80,17 @@ void adam_step(Context& ctx,
                const Tensor& w_,
                const Tensor& dw_,
                const Tensor& m_,
-               const Tensor& v_) {
-  checks::adam_step(ctx, opts, state, w_, dw_, m_, v_);
+               const Tensor& v_,
+               const Tensor& copy_) {
+  checks::adam_step(ctx, opts, state, w_, dw_, m_, v_, copy_);
+  if (state->overflowed()) return;
+  float* const copy = copy_ ? copy_.as<float>() : nullptr;
+  const float unscale = 1.0f / state->loss_scale;
   float* const w = w_.as<float>();
   const float* const dw = dw_.as<float>();
   float* const m = m_.as<float>();
   float* const v = v_.as<float>();
-  const auto t = static_cast<double>(state->step + 1);
+  const auto t = static_cast<double>(state->step + 1 - state->skipped);
   const auto beta1 = static_cast<float>(opts.beta1), beta2 = static_cast<float>(opts.beta2);
   const auto rest1 = static_cast<float>(1.0 - opts.beta1);
   const auto rest2 = static_cast<float>(1.0 - opts.beta2);
@@ -88,19 +101,28 @@ void adam_step(Context& ctx,
   const auto keep = static_cast<float>(opts.decoupled ? 1.0 - state->lr * opts.weight_decay : 1.0);
   update(ctx, w_.numel(), [=](const auto& in, const auto& out) {
     const Vec weight = in(w);
-    const Vec g = in(dw) + decay * weight;
+    const Vec g = in(dw)*unscale + decay * weight;
     const Vec first = beta1 * in(m) + rest1 * g;
     const Vec second = beta2 * in(v) + rest2 * (g * g);
     out(m, first);
     out(v, second);
-    out(w, keep * weight - step_size * (first / (sqrt(second) * v_scale + eps)));
+    const Vec updated = keep * weight - step_size * (first / (sqrt(second) * v_scale + eps));
+    out(w, updated);
+    if (copy != nullptr) out(copy, updated);
   });
+}
+
+void find_overflow(Context& ctx, StepState* state, const Tensor& dw, std::int64_t first) {
+  checks::find_overflow(ctx, state, dw);
+  const float* const begin = dw.as<float>();
+  const float* const end = begin + dw.numel();
+  const float* const bad = std::find_if(begin, end, [](float v) { return !std::isfinite(v); });
+  if (bad != end) state->overflow_at = std::min(state->overflow_at, first + (bad - begin));
 }
 
 void advance(Context&, StepState* state, std::int64_t samples) {
   checks::advance(state, samples);
-  state->step += 1;
-  state->cursor += samples;
+  state->advance(samples);
 }
 
 }  // namespace lamina::cpu

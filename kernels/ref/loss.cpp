@@ -34,10 +34,13 @@ void classify(Context& ctx,
               const Tensor& labels,
               const Tensor& loss,
               const Tensor& dx,
-              const Metrics& metrics) {
+              const Metrics& metrics,
+              const StepState* state) {
   checks::loss(ctx, op, x, labels, loss, dx, metrics);
   visit_real(x.dtype, op, [&]<class T>(T) {
     const std::int64_t samples = x.shape.n, classes = x.shape.per_sample();
+    const double share =
+        (state != nullptr ? state->loss_scale : 1.0) / static_cast<double>(samples);
     double total = 0;
     std::int64_t correct = 0;
     for (std::int64_t n = 0; n < samples; ++n) {
@@ -58,7 +61,7 @@ void classify(Context& ctx,
       for (std::int64_t f = 0; f < classes; ++f) {
         const double probability = logits ? std::exp(row[f] - norm) : 0.0;
         const double gradient = probability - (f == label ? 1.0 : 0.0);
-        dx.as<T>()[n * classes + f] = static_cast<T>(gradient / static_cast<double>(samples));
+        dx.as<T>()[n * classes + f] = static_cast<T>(gradient * share);
       }
     }
     *loss.as<T>() = static_cast<T>(total / static_cast<double>(samples));
@@ -78,8 +81,9 @@ void ref::cross_entropy(Context& ctx,
                         const Tensor& labels,
                         const Tensor& loss,
                         const Tensor& dx,
-                        const Metrics& metrics) {
-  classify(ctx, "cross_entropy", true, x, labels, loss, dx, metrics);
+                        const Metrics& metrics,
+                        const StepState* state) {
+  classify(ctx, "cross_entropy", true, x, labels, loss, dx, metrics, state);
 }
 
 void ref::nll(Context& ctx,
@@ -87,8 +91,9 @@ void ref::nll(Context& ctx,
               const Tensor& labels,
               const Tensor& loss,
               const Tensor& dx,
-              const Metrics& metrics) {
-  classify(ctx, "nll", false, x, labels, loss, dx, metrics);
+              const Metrics& metrics,
+              const StepState* state) {
+  classify(ctx, "nll", false, x, labels, loss, dx, metrics, state);
 }
 
 }  // namespace lamina

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernels/optimizer.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "kernels/checks.h"
@@ -13,13 +14,16 @@ void ref::sgd_step(Context& ctx,
                    const StepState* state,
                    const Tensor& w,
                    const Tensor& dw,
-                   const Tensor& m) {
-  checks::sgd_step(ctx, opts, state, w, dw, m);
+                   const Tensor& m,
+                   const Tensor& copy) {
+  checks::sgd_step(ctx, opts, state, w, dw, m, copy);
+  if (state->overflowed()) return;
   visit_real(w.dtype, "sgd_step", [&]<class T>(T) {
     const double lr = state->lr;
     for (std::int64_t i = 0; i < w.numel(); ++i) {
       const double weight = w.as<T>()[i];
-      const double g = dw.as<T>()[i] + opts.weight_decay * weight;
+      const double g =
+          dw.as<T>()[i] / static_cast<double>(state->loss_scale) + opts.weight_decay * weight;
       double direction = g;
       if (opts.momentum != 0) {
         const double velocity = opts.momentum * m.as<T>()[i] + g;
@@ -27,6 +31,7 @@ void ref::sgd_step(Context& ctx,
         direction = opts.nesterov ? g + opts.momentum * velocity : velocity;
       }
       w.as<T>()[i] = static_cast<T>(weight - lr * direction);
+      if (copy) copy.as<T>()[i] = w.as<T>()[i];
     }
   });
 }
@@ -37,14 +42,17 @@ void ref::adam_step(Context& ctx,
                     const Tensor& w,
                     const Tensor& dw,
                     const Tensor& m,
-                    const Tensor& v) {
-  checks::adam_step(ctx, opts, state, w, dw, m, v);
+                    const Tensor& v,
+                    const Tensor& copy) {
+  checks::adam_step(ctx, opts, state, w, dw, m, v, copy);
+  if (state->overflowed()) return;
   visit_real(w.dtype, "adam_step", [&]<class T>(T) {
-    const double lr = state->lr, t = static_cast<double>(state->step + 1);
+    const double lr = state->lr, t = static_cast<double>(state->step + 1 - state->skipped);
     const double step_size = lr / (1 - std::pow(opts.beta1, t));
     const double v_correction = std::sqrt(1 - std::pow(opts.beta2, t));
     for (std::int64_t i = 0; i < w.numel(); ++i) {
-      double weight = w.as<T>()[i], g = dw.as<T>()[i];
+      double weight = w.as<T>()[i];
+      double g = dw.as<T>()[i] / static_cast<double>(state->loss_scale);
       if (opts.decoupled) {
         weight -= lr * opts.weight_decay * weight;
       } else {
@@ -56,14 +64,25 @@ void ref::adam_step(Context& ctx,
       v.as<T>()[i] = static_cast<T>(second);
       w.as<T>()[i] = static_cast<T>(weight - step_size * first /
                                                  (std::sqrt(second) / v_correction + opts.eps));
+      if (copy) copy.as<T>()[i] = w.as<T>()[i];
+    }
+  });
+}
+
+void ref::find_overflow(Context& ctx, StepState* state, const Tensor& dw, std::int64_t first) {
+  checks::find_overflow(ctx, state, dw);
+  visit_real(dw.dtype, "find_overflow", [&]<class T>(T) {
+    for (std::int64_t i = 0; i < dw.numel(); ++i) {
+      if (std::isfinite(dw.as<T>()[i])) continue;
+      state->overflow_at = std::min(state->overflow_at, first + i);
+      return;
     }
   });
 }
 
 void ref::advance(Context&, StepState* state, std::int64_t samples) {
   checks::advance(state, samples);
-  state->step += 1;
-  state->cursor += samples;
+  state->advance(samples);
 }
 
 }  // namespace lamina

@@ -34,7 +34,7 @@ inline PassResult run_pass(Model& model, const ProgramOpts& opts, std::int64_t f
   Buffer arena = ctx.allocate(program.arena_bytes());
   std::memset(arena.data(), 0xFF, arena.size());
   Buffer state = ctx.allocate(sizeof(StepState));
-  const StepState start{5, 0, 0, 0};
+  const StepState start{.step = 5};
   ctx.copy_in(state.data(), &start, sizeof start);
   program.bind(arena.bytes_at(0), static_cast<const StepState*>(state.data()));
 

@@ -163,14 +163,18 @@ TEST_P(ArgumentChecks, Losses) {
   const Tensor labels = vector(4, DType::i32);
   for (const auto& [name, run] : {std::pair{"cross_entropy", &cross_entropy}, {"nll", &nll}}) {
     const auto& op = *run;
-    refuses([&] { op(ctx_, x, vector(4), loss, dx, {}); }, {name, "labels is f32", "i32"});
-    refuses([&] { op(ctx_, x, vector(5, DType::i32), loss, dx, {}); }, {name, "labels"});
-    refuses([&] { op(ctx_, x, labels, vector(4), dx, {}); }, {name, "loss"});
-    refuses([&] { op(ctx_, x, labels, loss, tensor(features(5, 4)), {}); }, {name, "dx"});
-    refuses([&] { op(ctx_, x, labels, loss, dx, {vector(3), {}}); }, {name, "metrics.sums", "f64"});
+    refuses([&] { op(ctx_, x, vector(4), loss, dx, {}, nullptr); }, {name, "labels is f32", "i32"});
+    refuses([&] { op(ctx_, x, vector(5, DType::i32), loss, dx, {}, nullptr); }, {name, "labels"});
+    refuses([&] { op(ctx_, x, labels, vector(4), dx, {}, nullptr); }, {name, "loss"});
+    refuses([&] { op(ctx_, x, labels, loss, tensor(features(5, 4)), {}, nullptr); }, {name, "dx"});
     refuses(
         [&] {
-          op(ctx_, x, labels, loss, dx, {{}, vector(5, DType::i64)});
+          op(ctx_, x, labels, loss, dx, {vector(3), {}}, nullptr);
+        },
+        {name, "metrics.sums", "f64"});
+    refuses(
+        [&] {
+          op(ctx_, x, labels, loss, dx, {{}, vector(5, DType::i64)}, nullptr);
         },
         {name, "metrics.confusion", "25 elements"});
   }
@@ -178,13 +182,16 @@ TEST_P(ArgumentChecks, Losses) {
 
 TEST_P(ArgumentChecks, Optimizers) {
   const Tensor w = vector(9), dw = vector(9), m = vector(9), v = vector(9), wrong = vector(8);
-  refuses([&] { sgd_step(ctx_, {}, state(), w, wrong, {}); }, {"sgd_step", "dw"});
-  refuses([&] { sgd_step(ctx_, {}, nullptr, w, dw, {}); }, {"sgd_step", "state"});
-  refuses([&] { sgd_step(ctx_, {.momentum = 0.9}, state(), w, dw, {}); }, {"sgd_step", "m has no"});
-  refuses([&] { sgd_step(ctx_, {.nesterov = true}, state(), w, dw, m); }, {"sgd_step", "momentum"});
-  refuses([&] { adam_step(ctx_, {}, state(), w, dw, m, wrong); }, {"adam_step", "v is"});
-  refuses([&] { adam_step(ctx_, {}, state(), w, dw, m, m); }, {"adam_step", "m and v share"});
-  refuses([&] { adam_step(ctx_, {.beta2 = 1}, state(), w, dw, m, v); }, {"adam_step", "beta2 1"});
+  refuses([&] { sgd_step(ctx_, {}, state(), w, wrong, {}, {}); }, {"sgd_step", "dw"});
+  refuses([&] { sgd_step(ctx_, {}, nullptr, w, dw, {}, {}); }, {"sgd_step", "state"});
+  refuses([&] { sgd_step(ctx_, {.momentum = 0.9}, state(), w, dw, {}, {}); },
+          {"sgd_step", "m has no"});
+  refuses([&] { sgd_step(ctx_, {.nesterov = true}, state(), w, dw, m, {}); },
+          {"sgd_step", "momentum"});
+  refuses([&] { adam_step(ctx_, {}, state(), w, dw, m, wrong, {}); }, {"adam_step", "v is"});
+  refuses([&] { adam_step(ctx_, {}, state(), w, dw, m, m, {}); }, {"adam_step", "m and v share"});
+  refuses([&] { adam_step(ctx_, {.beta2 = 1}, state(), w, dw, m, v, {}); },
+          {"adam_step", "beta2 1"});
   refuses([&] { advance(ctx_, nullptr, 1); }, {"advance", "state"});
   refuses([&] { advance(ctx_, state(), -1); }, {"advance", "-1"});
 }

@@ -252,7 +252,7 @@ TEST(CpuOptimizers, DenormalMomentsGoToZero) {
   std::fill(m.values.begin(), m.values.end(), std::numeric_limits<float>::denorm_min());
   std::fill(v.values.begin(), v.values.end(), std::numeric_limits<float>::denorm_min());
   StepState state{.lr = 1e-3f};
-  adam_step(ctx, {}, &state, w, dw, m, v);
+  adam_step(ctx, {}, &state, w, dw, m, v, {});
   EXPECT_EQ(m.values, std::vector<float>(37));
   EXPECT_EQ(v.values, std::vector<float>(37));
   // The rest of the program keeps its denormals.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/kernels/harness.h"
 
+#include <cerrno>
+
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
@@ -112,10 +114,11 @@ void Table::report(const Problem& problem, const std::string& what) {
   ADD_FAILURE() << problem.name << " on " << name_of(backend_) << ": " << what
                 << "\n  repeat with: "
                 << fmt::format(
-                       "LAMINA_CASE='{}' LAMINA_TEST_SEED={} kernel_tests "
+                       "LAMINA_CASE='{}' LAMINA_TEST_SEED={} {} "
                        "--gtest_filter='{}.{}'",
                        problem.name,
                        test_seed(),
+                       program_invocation_short_name,
                        test->test_suite_name(),
                        test->name());
 }

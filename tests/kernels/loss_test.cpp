@@ -101,7 +101,7 @@ Problem make_problem(const Family& family, const Case& c) {
   if (!family.logits) problem.slot("dx").sparse = true;
   problem.body = [&family](Call& call) {
     const Metrics metrics{call["sums"], call["confusion"]};
-    family.run(call.ctx(), call["x"], call["labels"], call["loss"], call["dx"], metrics);
+    family.run(call.ctx(), call["x"], call["labels"], call["loss"], call["dx"], metrics, nullptr);
   };
   problem.in_place = {{"dx", "x"}};
   return problem;

@@ -110,8 +110,13 @@ Problem sgd_problem(const SgdOpts& opts, const Setting& s) {
     problem.slots.push_back(inout("m", slab.shape, slab.m, {kRoundings, t.m_size}));
   problem.body = [opts](Call& call) {
     for (int step = 0; step < kSteps; ++step) {
-      sgd_step(
-          call.ctx(), opts, call.state(), call["w"], call[fmt::format("dw{}", step)], call["m"]);
+      sgd_step(call.ctx(),
+               opts,
+               call.state(),
+               call["w"],
+               call[fmt::format("dw{}", step)],
+               call["m"],
+               {});
       advance(call.ctx(), call.state(), kBatch);
     }
   };
@@ -129,7 +134,7 @@ Problem adam_problem(const AdamOpts& opts, const Setting& s) {
   problem.body = [opts](Call& call) {
     for (int step = 0; step < kSteps; ++step) {
       const Tensor dw = call[fmt::format("dw{}", step)];
-      adam_step(call.ctx(), opts, call.state(), call["w"], dw, call["m"], call["v"]);
+      adam_step(call.ctx(), opts, call.state(), call["w"], dw, call["m"], call["v"], {});
       advance(call.ctx(), call.state(), kBatch);
     }
   };

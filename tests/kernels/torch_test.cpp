@@ -201,7 +201,7 @@ Problem loss_problem(const Case& c) {
   problem.slots.push_back(in("labels", DType::i32, labels.shape, labels.values));
   const auto& loss = c.op == "nll" ? nll : cross_entropy;
   problem.body = [&loss](Call& call) {
-    loss(call.ctx(), call["x"], call["labels"], call["loss"], call["dx"], {});
+    loss(call.ctx(), call["x"], call["labels"], call["loss"], call["dx"], {}, nullptr);
   };
   return problem;
 }
@@ -224,9 +224,10 @@ Problem optimizer_problem(const Case& c) {
                         c.op == "adamw"};
     for (const char* dw : {"dw0", "dw1", "dw2"}) {
       if (c.op == "sgd") {
-        sgd_step(call.ctx(), sgd, call.state(), call["new_w"], call[dw], call["m"]);
+        sgd_step(call.ctx(), sgd, call.state(), call["new_w"], call[dw], call["m"], {});
       } else {
-        adam_step(call.ctx(), adam, call.state(), call["new_w"], call[dw], call["m"], call["v"]);
+        adam_step(
+            call.ctx(), adam, call.state(), call["new_w"], call[dw], call["m"], call["v"], {});
       }
       advance(call.ctx(), call.state(), 1);
     }

@@ -91,7 +91,8 @@ class TorchFixtures : public testing::TestWithParam<Case> {
     Program program(model, {.batch = batch, .mode = mode, .fuse = fuse, .dropout = 0.0});
     const Buffer arena = ctx.allocate(program.arena_bytes());
     const Buffer state = ctx.allocate(sizeof(StepState));
-    ctx.zero(state.data(), state.size());
+    const StepState start;
+    ctx.copy_in(state.data(), &start, sizeof start);
     program.bind(arena.bytes_at(0), static_cast<const StepState*>(state.data()));
     write_images(ctx, fixture_.images(program.input().shape), program.input());
     const std::vector<std::int32_t> labels = fixture_.labels(batch);

@@ -62,7 +62,7 @@ TEST(Config, ImpossibleValuesAreRefused) {
             std::string::npos);
   EXPECT_NE(refused([](TrainConfig& c) { c.early_stop = 3; }).find("--val-split"),
             std::string::npos);
-  EXPECT_NE(refused([](TrainConfig& c) { c.precision = "bf16"; }).find("fp32"), std::string::npos);
+  EXPECT_NE(refused([](TrainConfig& c) { c.precision = "fp64"; }).find("bf16"), std::string::npos);
 }
 
 TEST(Config, JsonRoundTripsEveryField) {

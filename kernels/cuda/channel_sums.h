@@ -1,0 +1,99 @@
+// Two sums over N, H and W for every channel, in two launches: blocks add up chunks of rows into
+// the scratch memory, then one thread a channel adds the chunks in f64. Which row goes into which
+// chunk depends on the shape alone, so the bits repeat.
+//   struct Term { LAMINA_DEVICE Pair operator()(std::int64_t row, int c) const; };
+//   const ChannelChunks chunks = add_channels(ctx, "name", rows, channels, Term{...});
+//   launch(..., finish, chunks, ...)  with  chunks.total(c)  inside
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "kernels/cuda/language.h"
+
+namespace lamina::cuda {
+
+struct Pair {
+  float a = 0.0f, b = 0.0f;
+};
+
+struct PairF64 {
+  double a = 0.0, b = 0.0;
+};
+
+struct ChannelChunks {
+  const Pair* partial = nullptr;  // [count][channels]
+  int count = 0, channels = 0;
+
+  LAMINA_DEVICE PairF64 total(int c) const {
+    PairF64 sum;
+    for (int i = 0; i < count; ++i) {
+      const Pair part = partial[static_cast<std::int64_t>(i) * channels + c];
+      sum.a += static_cast<double>(part.a);
+      sum.b += static_cast<double>(part.b);
+    }
+    return sum;
+  }
+};
+
+// A block: `lanes` channels side by side (a power of two), kBlock / lanes rows at a time.
+template <class Term>
+LAMINA_KERNEL add_chunk(
+    Term term, std::int64_t rows, std::int64_t chunk_rows, int channels, int lanes, Pair* partial) {
+  LAMINA_SHARED(Pair, sums, [kBlock]);
+  const int thread = static_cast<int>(threadIdx.x);
+  const int c = static_cast<int>(blockIdx.x) * lanes + thread % lanes;
+  const int row_step = kBlock / lanes;
+  const std::int64_t begin = static_cast<std::int64_t>(blockIdx.y) * chunk_rows;
+  const std::int64_t end = begin + chunk_rows < rows ? begin + chunk_rows : rows;
+  Pair sum;
+  if (c < channels) {
+    for (std::int64_t row = begin + thread / lanes; row < end; row += row_step) {
+      const Pair value = term(row, c);
+      sum.a += value.a;
+      sum.b += value.b;
+    }
+  }
+  sums[thread] = sum;
+  for (int half = kBlock / 2; half >= lanes; half /= 2) {
+    barrier();
+    if (thread < half) {
+      sums[thread].a += sums[thread + half].a;
+      sums[thread].b += sums[thread + half].b;
+    }
+  }
+  if (thread < lanes && c < channels)
+    partial[static_cast<std::int64_t>(blockIdx.y) * channels + c] = sums[thread];
+}
+
+template <class Term>
+ChannelChunks add_channels(
+    Context& ctx, const char* name, std::int64_t rows, std::int64_t channels, const Term& term) {
+  int lanes = 1;
+  while (lanes < channels && lanes < kBlock) lanes *= 2;
+  // Sixteen rows a thread at least, and no more chunks than one thread likes to add up.
+  constexpr std::int64_t kRowsPerThread = 16, kMostChunks = 512;
+  const std::int64_t fit = static_cast<std::int64_t>(kScratchBytes / sizeof(Pair)) / channels;
+  const std::int64_t most = fit < kMostChunks ? fit : kMostChunks;
+  const std::int64_t least_rows = kRowsPerThread * kBlock / lanes;
+  std::int64_t chunks = (rows + least_rows - 1) / least_rows;
+  if (chunks > most) chunks = most;
+  if (chunks < 1) chunks = 1;
+  const std::int64_t chunk_rows = (rows + chunks - 1) / chunks;
+  chunks = (rows + chunk_rows - 1) / chunk_rows;
+  Pair* const partial = static_cast<Pair*>(scratch_of(ctx));
+  const Grid grid{static_cast<unsigned>((channels + lanes - 1) / lanes),
+                  static_cast<unsigned>(chunks)};
+  launch(ctx,
+         name,
+         grid,
+         kBlock,
+         add_chunk<Term>,
+         term,
+         rows,
+         chunk_rows,
+         static_cast<int>(channels),
+         lanes,
+         partial);
+  return {partial, static_cast<int>(chunks), static_cast<int>(channels)};
+}
+
+}  // namespace lamina::cuda

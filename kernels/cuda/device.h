@@ -1,0 +1,48 @@
+// A GPU: its memory, one stream and the library handles that work on it.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cuda_runtime_api.h>
+#include <cudnn.h>
+
+#include "engine/core/handle.h"
+#include "kernels/cuda/cublaslt.h"
+#include "kernels/cuda/cudnn.h"
+
+namespace lamina::cuda {
+
+using Stream = Handle<cudaStream_t, &cudaStreamDestroy>;
+using CudnnHandle = Handle<cudnnHandle_t, &cudnnDestroy>;
+
+class CudaDevice final : public Device, public CudnnDevice {
+ public:
+  explicit CudaDevice(bool tf32);
+  ~CudaDevice() override;
+
+  void* allocate(std::size_t bytes) override;
+  void release(void* data) noexcept override;
+  void copy_in(void* device, const void* host, std::size_t bytes) override;
+  void copy_out(void* host, const void* device, std::size_t bytes) override;
+  void zero(void* device, std::size_t bytes) override;
+  void synchronize() override;
+  std::string describe() const override;
+  void begin_recording() override;
+  std::unique_ptr<Recording> end_recording() override;
+  CudnnTarget cudnn_target() override { return {cudnn_.get(), nullptr, f32_}; }
+
+  cudaStream_t stream() const { return stream_.get(); }
+  cublasLtHandle_t cublaslt() const { return cublaslt_.get(); }
+  void* scratch() const { return scratch_; }
+  bool checks_launches() const { return checks_launches_; }
+
+ private:
+  cudaDeviceProp properties_{};
+  F32Math f32_;
+  Stream stream_;
+  LtHandle cublaslt_;
+  CudnnHandle cudnn_;
+  void* scratch_ = nullptr;
+  bool checks_launches_ = false;
+};
+
+}  // namespace lamina::cuda

@@ -1,0 +1,100 @@
+// From the data set to the first layer: a thread an element of x. Contract: kernels/prepare.h.
+// SPDX-License-Identifier: Apache-2.0
+#include "kernels/prepare.h"
+
+#include "kernels/checks.h"
+#include "kernels/cuda/bilinear.h"
+#include "kernels/cuda/visit.h"
+
+namespace lamina {
+namespace {
+
+struct Source {
+  const std::uint8_t* images;
+  const std::int32_t *labels, *order;
+  int h, w, c;
+};
+
+// (pixel / 255 - mean) / stddev = pixel * scale + shift
+struct Scaling {
+  float scale[4], shift[4];
+};
+
+// Indexed by a variable, an array of a kernel's arguments would be copied to local memory.
+LAMINA_DEVICE float pick(const float (&values)[4], int c) {
+  return c == 0 ? values[0] : c == 1 ? values[1] : c == 2 ? values[2] : values[3];
+}
+
+template <class T>
+LAMINA_KERNEL gather(Source from,
+                     Scaling scaling,
+                     T* x,
+                     std::int32_t* y,
+                     int samples,
+                     int p_size,
+                     int q_size,
+                     const StepState* state) {
+  const std::int64_t per_sample = static_cast<std::int64_t>(p_size) * q_size * from.c;
+  const std::int64_t count = samples * per_sample;
+  const std::int32_t* const order = from.order + state->cursor;
+  for (std::int64_t i = cuda::first_thread(); i < count; i += cuda::all_threads()) {
+    const int c = static_cast<int>(i % from.c), q = static_cast<int>(i / from.c % q_size),
+              p = static_cast<int>(i / from.c / q_size % p_size);
+    const std::int64_t n = i / per_sample, sample = order[n];
+    if (i == n * per_sample) y[n] = from.labels[sample];
+    const cuda::Taps rows = cuda::taps_of(p, from.h, p_size),
+                     columns = cuda::taps_of(q, from.w, q_size);
+    const std::uint8_t* const image = from.images + sample * from.h * from.w * from.c + c;
+    float value = 0.0f;
+    for (int a = 0; a < 2; ++a) {
+      const std::uint8_t* const row =
+          image + static_cast<std::int64_t>(rows.index[a]) * from.w * from.c;
+      value +=
+          rows.weight[a] * (columns.weight[0] * static_cast<float>(row[columns.index[0] * from.c]) +
+                            columns.weight[1] * static_cast<float>(row[columns.index[1] * from.c]));
+    }
+    x[i] = cuda::from_f32<T>(value * pick(scaling.scale, c) + pick(scaling.shift, c));
+  }
+}
+
+}  // namespace
+
+void cuda::prepare(Context& ctx,
+                   const PrepareOpts& opts,
+                   const StepState* state,
+                   const Tensor& images,
+                   const Tensor& labels,
+                   const Tensor& order,
+                   const Tensor& x,
+                   const Tensor& y) {
+  checks::prepare(ctx, opts, state, images, labels, order, x, y);
+  Scaling scaling{};
+  for (std::size_t c = 0; c < opts.mean.size(); ++c) {
+    const double stddev = static_cast<double>(opts.stddev[c]);
+    scaling.scale[c] = static_cast<float>(1.0 / (255.0 * stddev));
+    scaling.shift[c] = static_cast<float>(-static_cast<double>(opts.mean[c]) / stddev);
+  }
+  const Source from{images.as<std::uint8_t>(),
+                    labels.as<std::int32_t>(),
+                    order.as<std::int32_t>(),
+                    static_cast<int>(images.shape.h),
+                    static_cast<int>(images.shape.w),
+                    static_cast<int>(images.shape.c)};
+  visit_compute(x.dtype, "prepare", [&]<class T>(T) {
+    launch(ctx,
+           "prepare",
+           blocks_for(x.numel()),
+           kBlock,
+           gather<T>,
+           from,
+           scaling,
+           x.as<T>(),
+           y.as<std::int32_t>(),
+           static_cast<int>(x.shape.n),
+           static_cast<int>(x.shape.h),
+           static_cast<int>(x.shape.w),
+           state);
+  });
+}
+
+}  // namespace lamina

@@ -1,0 +1,28 @@
+// The double of the cuDNN convolution. Contract: kernels/conv2d.h.
+// SPDX-License-Identifier: Apache-2.0
+#include "kernels/conv2d.h"
+
+#include "kernels/checks.h"
+#include "tests/simt/library_double.h"
+
+namespace lamina {
+namespace {
+
+struct Checks {
+  static constexpr auto forward = checks::conv2d_forward;
+  static constexpr auto backward_data = checks::conv2d_backward_data;
+  static constexpr auto backward_weights = checks::conv2d_backward_weights;
+};
+
+}  // namespace
+
+std::unique_ptr<Conv2d> cuda::make_conv2d(Context& ctx, const Conv2dDesc& desc) {
+  checks::conv2d(ctx, desc);
+  Conv2dDesc in_f32 = desc;
+  in_f32.dtype = DType::f32;
+  Context ref = simt::ref_context();
+  return std::make_unique<simt::LibraryDouble<Conv2d, Conv2dDesc, Checks>>(
+      ctx, desc, ref::make_conv2d(ref, in_f32));
+}
+
+}  // namespace lamina
