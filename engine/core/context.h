@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -36,6 +37,10 @@ class Device {
   virtual void zero(void* device, std::size_t bytes) = 0;
   virtual void synchronize() = 0;
   virtual std::string describe() const = 0;  // "Intel(R) Xeon(R), 2 threads, oneDNN 2.6.3"
+
+  // Names what is launched until end_range(), for profilers; ranges nest.
+  virtual void begin_range(const std::string&) {}
+  virtual void end_range() {}
 
   // Between the two, ops are listed and nothing runs; allocate, release, copies and synchronize are
   // errors. Null where a backend cannot record: what was called has run.
@@ -73,6 +78,11 @@ class Buffer {
   std::size_t bytes_ = 0;
 };
 
+// Copies between host and device since the context was made.
+struct Transfers {
+  std::int64_t in = 0, out = 0;
+};
+
 class Context {
  public:
   Context(BackendKind kind, int threads, std::unique_ptr<Device> device)
@@ -84,17 +94,21 @@ class Context {
 
   Buffer allocate(std::size_t bytes) { return {*device_, bytes}; }
   void copy_in(void* device, const void* host, std::size_t bytes) {
+    ++transfers_.in;
     device_->copy_in(device, host, bytes);
   }
   void copy_out(void* host, const void* device, std::size_t bytes) {
+    ++transfers_.out;
     device_->copy_out(host, device, bytes);
   }
+  const Transfers& transfers() const { return transfers_; }
   void zero(void* device, std::size_t bytes) { device_->zero(device, bytes); }
 
  private:
   BackendKind kind_;
   int threads_;
   std::unique_ptr<Device> device_;
+  Transfers transfers_;
 };
 
 }  // namespace lamina

@@ -212,32 +212,43 @@ void Program::bind(std::byte* arena, const StepState* state) {
   loss_ = place(loss_lifetime_, features(1, 1), statistics_dtype(dtype), arena);
 }
 
+template <class Pass>
+void Program::run_pass(const std::string& name, const char* pass, const Pass& body) const {
+  Device& device = model_->context().device();
+  if (observer_) observer_(name, pass, true);
+  device.begin_range(name + " " + pass);
+  try {
+    body();
+  } catch (const Error& error) {
+    throw error.with_context(fmt::format("layer '{}', {}: ", name, pass));
+  }
+  device.end_range();
+  if (observer_) observer_(name, pass, false);
+}
+
 void Program::forward() {
   for (std::size_t i = 0; i < steps_.size(); ++i) {
-    if (!steps_[i].op) continue;
-    const std::string& name = graph_.nodes()[i].name;
-    observe(name, "forward", true);
-    steps_[i].op->forward(steps_[i].bound);
-    observe(name, "forward", false);
+    const Step& step = steps_[i];
+    if (!step.op) continue;
+    run_pass(graph_.nodes()[i].name, "forward", [&] { step.op->forward(step.bound); });
   }
 }
 
 void Program::loss_and_gradient(const Metrics& metrics) {
-  observe("loss", "loss", true);
   const auto& loss = graph_.loss() == LossKind::nll ? nll : cross_entropy;
-  loss(model_->context(), output_, labels_, loss_, output_gradient_, metrics, state_);
-  observe("loss", "loss", false);
+  run_pass("loss", "loss", [&] {
+    loss(model_->context(), output_, labels_, loss_, output_gradient_, metrics, state_);
+  });
 }
 
 void Program::backward() {
   for (std::size_t i = steps_.size(); i-- > 0;) {
     Step& step = steps_[i];
     if (!step.op || !step.backward) continue;
-    const Node& node = graph_.nodes()[i];
-    observe(node.name, "backward", true);
-    step.op->backward(step.bound);
-    for (const auto& [part, total] : step.sums) accumulate(model_->context(), part, total);
-    observe(node.name, "backward", false);
+    run_pass(graph_.nodes()[i].name, "backward", [&] {
+      step.op->backward(step.bound);
+      for (const auto& [part, total] : step.sums) accumulate(model_->context(), part, total);
+    });
   }
 }
 

@@ -76,9 +76,9 @@ class Program {
   int loss_time() const { return static_cast<int>(steps_.size()) + 1; }
   int backward_time(std::size_t node) const { return 2 * loss_time() - forward_time(node); }
   Tensor place(int lifetime, const Shape& shape, DType dtype, std::byte* arena) const;
-  void observe(const std::string& name, const char* pass, bool begin) const {
-    if (observer_) observer_(name, pass, begin);
-  }
+  // Runs a pass of a layer, seen by profilers and the observer; errors name the layer.
+  template <class Pass>
+  void run_pass(const std::string& name, const char* pass, const Pass& body) const;
 
   Model* model_;
   ProgramOpts opts_;

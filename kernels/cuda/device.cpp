@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernels/cuda/device.h"
 
+#include <nvtx3/nvToolsExt.h>
+
 #include <cstdlib>
 #include <string_view>
 
@@ -133,6 +135,9 @@ std::string CudaDevice::describe() const {
                      driver % 1000 / 10,
                      cudnnGetVersion());
 }
+
+void CudaDevice::begin_range(const std::string& name) { nvtxRangePushA(name.c_str()); }
+void CudaDevice::end_range() { nvtxRangePop(); }
 
 void CudaDevice::begin_recording() {
   LAMINA_CUDA_CHECK(cudaStreamBeginCapture(stream(), cudaStreamCaptureModeThreadLocal));

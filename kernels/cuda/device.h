@@ -26,6 +26,8 @@ class CudaDevice final : public Device, public CudnnDevice {
   void zero(void* device, std::size_t bytes) override;
   void synchronize() override;
   std::string describe() const override;
+  void begin_range(const std::string& name) override;
+  void end_range() override;
   void begin_recording() override;
   std::unique_ptr<Recording> end_recording() override;
   CudnnTarget cudnn_target() override { return {cudnn_.get(), nullptr, f32_}; }

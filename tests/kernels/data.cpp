@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/kernels/data.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <limits>
 #include <numbers>
 #include <utility>
 
@@ -31,13 +33,13 @@ Values Draw::normal(const Shape& shape, double mean, double deviation) {
     const double radius = std::sqrt(-2 * std::log(1 - next()));
     value = mean + deviation * radius * std::cos(2 * std::numbers::pi * next());
   }
-  return rounded_to_f32(std::move(values));
+  return rounded(DType::f32, std::move(values));
 }
 
 Values Draw::uniform(const Shape& shape, double low, double high) {
   Values values(static_cast<std::size_t>(shape.numel()));
   for (double& value : values) value = low + (high - low) * next();
-  return rounded_to_f32(std::move(values));
+  return rounded(DType::f32, std::move(values));
 }
 
 Values Draw::whole(const Shape& shape, std::int64_t low, std::int64_t high) {
@@ -63,9 +65,58 @@ Values absolute(Values values) {
   return values;
 }
 
-Values rounded_to_f32(Values values) {
-  for (double& value : values) value = static_cast<float>(value);
+double rounded(DType dtype, double value) {
+  const auto narrow = static_cast<float>(value);
+  switch (dtype) {
+    case DType::bf16:
+      return to_float(to_bf16(narrow));
+    case DType::f16:
+      return to_float(to_f16(narrow));
+    case DType::f32:
+      return narrow;
+    default:
+      return value;
+  }
+}
+
+Values rounded(DType dtype, Values values) {
+  for (double& value : values) value = rounded(dtype, value);
   return values;
+}
+
+namespace {
+
+// The number of the dtype next to `value` (not NaN, not 0) on the side of zero.
+double inner_neighbour(DType dtype, double value) {
+  const auto narrow = static_cast<float>(value);
+  if (dtype == DType::bf16)
+    return to_float(bf16{static_cast<std::uint16_t>(to_bf16(narrow).bits - 1)});
+  return to_float(f16{static_cast<std::uint16_t>(to_f16(narrow).bits - 1)});
+}
+
+double outer_neighbour(DType dtype, double value) {
+  const auto narrow = static_cast<float>(value);
+  if (dtype == DType::bf16)
+    return to_float(bf16{static_cast<std::uint16_t>(to_bf16(narrow).bits + 1)});
+  return to_float(f16{static_cast<std::uint16_t>(to_f16(narrow).bits + 1)});
+}
+
+}  // namespace
+
+double before_store(DType dtype, double got, double want) {
+  if (std::isnan(got) || std::isnan(want) || got == want) return got;
+  // Mirrored, got is not negative; numbers reach halfway to their neighbours.
+  if (std::signbit(got) || (got == 0 && want < 0))
+    return -before_store(dtype, std::abs(got), -want);
+  if (want < got) {
+    const double inner = inner_neighbour(dtype, got);
+    if (!std::isinf(got)) return std::max(want, (inner + got) / 2);
+    // Infinity stands where the next number would.
+    return std::max(want, inner + (inner - inner_neighbour(dtype, inner)) / 2);
+  }
+  const double outer = outer_neighbour(dtype, got);
+  const double next = std::isinf(outer) ? 2 * got - inner_neighbour(dtype, got) : outer;
+  return std::min(want, (got + next) / 2);
 }
 
 }  // namespace lamina::test

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/core/dtype.h"
 #include "engine/core/shape.h"
 
 namespace lamina::test {
@@ -41,6 +42,12 @@ class Draw {
 };
 
 Values absolute(Values values);
-Values rounded_to_f32(Values values);
+
+// To the nearest number of a floating dtype, ties to even.
+double rounded(DType dtype, double value);
+Values rounded(DType dtype, Values values);
+
+// The number nearest to `want` that a kernel may have stored as `got`: bf16 and f16 only.
+double before_store(DType dtype, double got, double want);
 
 }  // namespace lamina::test

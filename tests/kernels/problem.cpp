@@ -3,8 +3,13 @@
 
 #include <algorithm>
 #include <cstring>
+#include <type_traits>
 
 namespace lamina::test {
+
+DType dtype_of(const Slot& slot, DType real) {
+  return slot.dtype.value_or(slot.wide ? statistics_dtype(real) : real);
+}
 
 Slot in(std::string name, const Shape& shape, Values values) {
   return {.name = std::move(name), .shape = shape, .values = std::move(values)};
@@ -30,6 +35,11 @@ Slot out(std::string name, DType dtype, const Shape& shape) {
   return {.name = std::move(name), .role = Role::out, .dtype = dtype, .shape = shape};
 }
 
+Slot wide(Slot slot) {
+  slot.wide = true;
+  return slot;
+}
+
 Slot state_slot(const StepState& state, Role role) {
   const auto* const bytes = reinterpret_cast<const unsigned char*>(&state);
   return {.name = "state",
@@ -39,6 +49,18 @@ Slot state_slot(const StepState& state, Role role) {
           .values = Values(bytes, bytes + sizeof state),
           .sparse = true,
           .aligned = true};
+}
+
+void Problem::round_inputs() {
+  for (Slot& slot : slots) {
+    if (!slot.dtype) slot.values = rounded(dtype_of(slot, dtype), std::move(slot.values));
+  }
+}
+
+std::int64_t Problem::elements() const {
+  std::int64_t sum = 0;
+  for (const Slot& slot : slots) sum += slot.shape.numel();
+  return sum;
 }
 
 const Slot& Problem::slot(const std::string& slot_name) const {
@@ -68,9 +90,20 @@ constexpr std::size_t kGuard = 256;  // canary bytes on either side; keeps 64-by
 std::byte canary(std::size_t i) { return static_cast<std::byte>(0xC5 ^ (i * 37 & 0xFF)); }
 
 template <class T>
+T narrowed(double value) {
+  if constexpr (std::is_same_v<T, bf16>) return to_bf16(static_cast<float>(value));
+  else if constexpr (std::is_same_v<T, f16>) return to_f16(static_cast<float>(value));
+  else return static_cast<T>(value);
+}
+
+double widened(bf16 value) { return to_float(value); }
+double widened(f16 value) { return to_float(value); }
+double widened(auto value) { return static_cast<double>(value); }
+
+template <class T>
 void encode(const Values& values, std::byte* to) {
   for (double value : values) {
-    const T element = static_cast<T>(value);
+    const T element = narrowed<T>(value);
     std::memcpy(to, &element, sizeof element);
     to += sizeof element;
   }
@@ -82,7 +115,7 @@ Values decode(const Bytes& bytes) {
   for (std::size_t i = 0; i < values.size(); ++i) {
     T element;
     std::memcpy(&element, &bytes[i * sizeof element], sizeof element);
-    values[i] = static_cast<double>(element);
+    values[i] = widened(element);
   }
   return values;
 }
@@ -95,15 +128,18 @@ auto visit_stored(DType dtype, Body&& body) {
       return body(float{});
     case DType::f64:
       return body(double{});
+    case DType::bf16:
+      return body(bf16{});
+    case DType::f16:
+      return body(f16{});
     case DType::u8:
       return body(std::uint8_t{});
     case DType::i32:
       return body(std::int32_t{});
     case DType::i64:
       return body(std::int64_t{});
-    default:
-      fail("the kernel tests do not store {} yet.", name_of(dtype));
   }
+  fail("the kernel tests do not store {}.", name_of(dtype));
 }
 
 // A tensor or workspace in the backend's memory, between canaries.
@@ -199,7 +235,7 @@ class LiveCall final : public Call {
   }
 
  private:
-  DType dtype_of_slot(const Slot& slot) const { return slot.dtype.value_or(real_); }
+  DType dtype_of_slot(const Slot& slot) const { return dtype_of(slot, real_); }
 
   // In place, an output lives in the memory of its input.
   const std::string& memory_of(const std::string& name) const {
@@ -222,6 +258,14 @@ class LiveCall final : public Call {
                  slot.name,
                  slot.values.size(),
                  slot.shape.to_string());
+    const auto held = [&](double value) {
+      return std::isnan(value) || rounded(dtype, value) == value;
+    };
+    LAMINA_CHECK(std::all_of(slot.values.begin(), slot.values.end(), held),
+                 "test case {}: tensor {} has a value that {} does not hold.",
+                 problem_.name,
+                 slot.name,
+                 name_of(dtype));
     std::byte* const to = memory_.at(slot.name).payload();
     visit_stored(dtype, [&]<class T>(T) { encode<T>(slot.values, to); });
   }

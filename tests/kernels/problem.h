@@ -1,6 +1,7 @@
 // A problem: the tensors of one call (or of a few calls that belong together), their data and what
-// may be expected of the results. It knows no backend and no dtype: the same problem runs in f64 on
-// `ref` for the truth and in f32 on the backend under test.
+// may be expected of the results. It knows no backend: the same problem runs in f64 on `ref` for the
+// truth and in its dtype on the backend under test. Its data are numbers of that dtype, so both
+// start from the same.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -21,9 +22,15 @@ namespace lamina::test {
 // How far a result may be from the truth: `roundings` times the unit roundoff of the dtype times a
 // magnitude, which is the size of the terms that the element was summed from (never less than the
 // result itself). 0 roundings demand equality.
+// A result of bf16 or f16 is computed in f32 and rounded once, when it is stored. So the roundings
+// are those of f32, and allowed is every number that some value within the budget rounds to; with
+// 0 roundings that is the rounded truth alone.
 struct Budget {
   double roundings = 0;
   Values magnitude = {};  // one value per element, one for all, or none
+  // In bf16 and f16: intermediate results that may be stored in that dtype on the way, each of the
+  // magnitude's size and entering with a factor of at most 1.
+  int stores = 0;
 };
 
 inline Budget exactly() { return {}; }
@@ -39,6 +46,7 @@ struct Slot {
   std::string name;
   Role role = Role::in;
   std::optional<DType> dtype = {};  // none: the floating type of the run
+  bool wide = false;                // of statistics_dtype(the floating type of the run)
   Shape shape = {};
   Values values = {};    // in, inout
   Budget budget = {};    // inout, out
@@ -46,11 +54,14 @@ struct Slot {
   bool aligned = false;  // never moved off its alignment: not a tensor of the contract
 };
 
+DType dtype_of(const Slot& slot, DType real);
+
 Slot in(std::string name, const Shape& shape, Values values);
 Slot in(std::string name, DType dtype, const Shape& shape, Values values);
 Slot inout(std::string name, const Shape& shape, Values values, Budget budget);
 Slot out(std::string name, const Shape& shape, Budget budget);
 Slot out(std::string name, DType dtype, const Shape& shape);
+Slot wide(Slot slot);
 Slot state_slot(const StepState& state, Role role = Role::in);
 
 // What the body of a problem sees of a call. Tensors are asked for by name; a name that the problem
@@ -68,11 +79,17 @@ class Call {
 
 struct Problem {
   std::string name;
+  DType dtype = DType::f32;  // the floating type of the run under test
   std::vector<Slot> slots = {};
   std::function<void(Call&)> body = {};
   // (output, input) pairs that may share memory: run a second time in place.
   std::vector<std::pair<std::string, std::string>> in_place = {};
 
+  std::string unfit = {};  // why it shows nothing in this dtype
+
+  // Rounds what goes in to the dtypes it goes in with.
+  void round_inputs();
+  std::int64_t elements() const;
   const Slot& slot(const std::string& slot_name) const;
   Slot& slot(const std::string& slot_name);
 };

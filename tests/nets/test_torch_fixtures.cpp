@@ -1,10 +1,11 @@
 // The five nets against PyTorch's float64: output, loss, every parameter's gradient and the running
-// statistics, for batches 1, 7 and 64, in train mode (dropout off) and eval mode, on every CPU
-// backend, fused and unfused.
+// statistics, for batches 1, 7 and 64, in train mode (dropout off) and eval mode, on every
+// backend that runs here, fused and unfused.
 //
 // The float32 results may be five times as far from float64 as PyTorch's own float32 is (the rule
 // with its floor stands in tools/torch_oracle.py); `ref` in float64 must agree to 1e-12.
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <ostream>
 
 #include <fmt/core.h>
@@ -134,12 +135,20 @@ TEST_P(TorchFixtures, Agrees) {
   fmt::print("worst: {:.0f} % of its budget, {}\n", 100 * worst_share_, worst_key_);
 }
 
+bool has_cuda() {
+  const std::vector<DeviceReport> devices = list_devices();
+  return std::any_of(devices.begin(), devices.end(), [](const DeviceReport& device) {
+    return device.backend == BackendKind::cuda && device.usable;
+  });
+}
+
 std::vector<Case> all_cases() {
   std::vector<Case> cases;
   for (const char* net : {"lenet_bn", "lenet5", "lenet_fashion", "fc2_mnist", "cnn_mnist"}) {
     cases.push_back({net, {BackendKind::cpu, DType::f32}});
     cases.push_back({net, {BackendKind::ref, DType::f32}});
     cases.push_back({net, {BackendKind::ref, DType::f64}});
+    if (has_cuda()) cases.push_back({net, {BackendKind::cuda, DType::f32}});
   }
   return cases;
 }
