@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernels/checks.h"
 
+#include <vector>
+
 #include "kernels/check_args.h"
 
 namespace lamina::checks {
@@ -9,6 +11,83 @@ void accumulate(const Context& ctx, const Tensor& x, const Tensor& y) {
   real(ctx, "accumulate", {"x", x});
   like("accumulate", {"y", y}, {"x", x});
   apart("accumulate", {"x", x}, {"y", y});
+}
+
+void add_forward(const Context& ctx, const Tensor& a, const Tensor& b, const Tensor& y) {
+  constexpr auto op = "add_forward";
+  real(ctx, op, {"a", a});
+  like(op, {"b", b}, {"a", a});
+  like(op, {"y", y}, {"a", a});
+  same_or_apart(op, {"a", a}, {"y", y});
+  same_or_apart(op, {"b", b}, {"y", y});
+}
+
+void add_backward(const Context& ctx,
+                  Act act,
+                  const Tensor& y,
+                  const Tensor& dy,
+                  const Tensor& da,
+                  const Tensor& db) {
+  constexpr auto op = "add_backward";
+  real(ctx, op, {"dy", dy});
+  if (act != Act::none) like(op, {"y", y}, {"dy", dy});
+  for (const Arg& a : {Arg{"da", da}, {"db", db}}) {
+    if (!a.t) continue;
+    like(op, a, {"dy", dy});
+    same_or_apart(op, a, {"dy", dy});
+    if (act != Act::none) apart(op, a, {"y", y});
+  }
+  if (da && db) apart(op, {"da", da}, {"db", db});
+}
+
+namespace {
+
+// The parts of a concatenation, and the whole they make.
+void parts(const Context& ctx,
+           std::string_view op,
+           const Arg& whole,
+           const char* part_name,
+           std::span<const Tensor> tensors,
+           std::span<const std::int64_t> channels) {
+  real(ctx, op, whole);
+  LAMINA_CHECK(!tensors.empty() && tensors.size() == channels.size(),
+               "{}: {} parts and {} channel counts were given; there must be one for each.",
+               op,
+               tensors.size(),
+               channels.size());
+  std::int64_t sum = 0;
+  for (std::size_t i = 0; i < tensors.size(); ++i) {
+    Shape shape = whole.t.shape;
+    shape.c = channels[i];
+    sum += channels[i];
+    if (!tensors[i]) continue;
+    dims(op, {part_name, tensors[i]}, whole.t.dtype, shape);
+    apart(op, {part_name, tensors[i]}, whole);
+  }
+  LAMINA_CHECK(sum == whole.t.shape.c,
+               "{}: the parts have {} channels together but {} has {}.",
+               op,
+               sum,
+               whole.name,
+               whole.t.shape.c);
+}
+
+}  // namespace
+
+void concat(const Context& ctx, std::span<const Tensor> x, const Tensor& y) {
+  std::vector<std::int64_t> channels;
+  for (const Tensor& part : x) {
+    present("concat", {"x", part});
+    channels.push_back(part.shape.c);
+  }
+  parts(ctx, "concat", {"y", y}, "x", x, channels);
+}
+
+void split(const Context& ctx,
+           const Tensor& dy,
+           std::span<const Tensor> dx,
+           std::span<const std::int64_t> channels) {
+  parts(ctx, "split", {"dy", dy}, "dx", dx, channels);
 }
 
 void act_forward(const Context& ctx, const Tensor& x, const Tensor& y) {

@@ -8,6 +8,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <span>
+
 #include "kernels/activation.h"
 #include "kernels/batch_norm.h"
 #include "kernels/conv2d.h"
@@ -24,6 +26,20 @@ namespace lamina::checks {
 bool takes(BackendKind backend, DType dtype);
 
 void accumulate(const Context& ctx, const Tensor& x, const Tensor& y);
+
+void add_forward(const Context& ctx, const Tensor& a, const Tensor& b, const Tensor& y);
+void add_backward(const Context& ctx,
+                  Act act,
+                  const Tensor& y,
+                  const Tensor& dy,
+                  const Tensor& da,
+                  const Tensor& db);
+
+void concat(const Context& ctx, std::span<const Tensor> x, const Tensor& y);
+void split(const Context& ctx,
+           const Tensor& dy,
+           std::span<const Tensor> dx,
+           std::span<const std::int64_t> channels);
 
 void act_forward(const Context& ctx, const Tensor& x, const Tensor& y);
 void act_backward(const Context& ctx, const Tensor& y, const Tensor& dy, const Tensor& dx);

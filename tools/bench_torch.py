@@ -43,6 +43,17 @@ def torch_environment(threads):
     return environment
 
 
+def random_data(net, batch):
+    """The data set: images, labels and the order in which they are gathered."""
+    import torch
+
+    import torch_nets
+
+    samples = DATASET_BATCHES * batch
+    images = torch.randint(0, 256, (samples, *torch_nets.input_shape(net)), dtype=torch.uint8)
+    return images, torch.randint(0, 10, (samples,)), torch.randperm(samples)
+
+
 def torch_worker(job):
     """Times the steps of one combination and prints them as JSON."""
     import torch
@@ -54,10 +65,8 @@ def torch_worker(job):
     torch.set_flush_denormal(True)
     layout = getattr(torch, {"contiguous": "contiguous_format"}.get(job["format"], job["format"]))
     batch, shape = job["batch"], torch_nets.input_shape(job["net"])
-    samples = DATASET_BATCHES * batch
-    images = torch.randint(0, 256, (samples, *shape), dtype=torch.uint8)
-    labels = torch.randint(0, 10, (samples,))
-    order = torch.randperm(samples)
+    images, labels, order = random_data(job["net"], batch)
+    samples = len(order)
     net = torch_nets.build(job["net"]).train().to(memory_format=layout)
     loss_function = torch_nets.loss_of(job["net"])
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-4, weight_decay=1e-3,
@@ -98,9 +107,9 @@ def time_torch(args, combination, seconds):
     return json.loads(done.stdout)
 
 
-def time_lamina(args):
+def time_lamina(args, device="cpu", options=()):
     command = [args.lamina, "bench", args.net, "--batch", str(args.batch), "--threads",
-               str(args.threads), "--device", "cpu", "--json"]
+               str(args.threads), "--device", device, "--json", *options]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         sys.exit(f"{' '.join(command)} exited with {done.returncode}: {done.stderr.strip()}")

@@ -3,8 +3,9 @@
 # no rights, when all of it is there. CMake fetches the libraries that the system does not offer.
 # SPDX-License-Identifier: Apache-2.0
 set -euo pipefail
+here=$(dirname "${BASH_SOURCE[0]}")
 # shellcheck source=tools/compiler.sh
-source "$(dirname "${BASH_SOURCE[0]}")/compiler.sh"
+source "$here/compiler.sh"
 
 usage() {
   cat <<'TEXT'
@@ -91,6 +92,9 @@ want libpng-dev "writes images" fetch
 want 'libcurl4-openssl-dev|libcurl4-gnutls-dev' "downloads data sets"
 want libssl-dev "SHA-256 of what was downloaded"
 want libgtest-dev "the tests" fetch
+if command -v nvcc >/dev/null 2>&1 && ! python3 -m pip --version >/dev/null 2>&1; then
+  want python3-pip "fetches the headers of cudnn-frontend for the CUDA backend"
+fi
 if [ "$peer" = yes ]; then
   want python3-torch "PyTorch, to compare with"
   want python3-numpy "reads and writes the compared tensors"
@@ -107,6 +111,7 @@ fi
 
 if [ ${#missing[@]} -eq 0 ]; then
   check_toolchain
+  if [ "$check" = yes ]; then "$here/cudnn_frontend.sh" --check; else "$here/cudnn_frontend.sh"; fi
   echo "bootstrap: all packages are installed."
   exit
 fi
@@ -167,4 +172,5 @@ if [ ${#install[@]} -gt 0 ]; then
   fi
 fi
 check_toolchain
+"$here/cudnn_frontend.sh"
 echo "bootstrap: done."

@@ -3,6 +3,7 @@
 #
 #   python3 tools/compare_torch.py lenet_bn --batch 7 --train
 #   python3 tools/compare_torch.py --all --seeds 8
+#   python3 tools/compare_torch.py lenet_bn --batch 64 --device cuda --precision bf16 --seeds 4
 #
 # PyTorch's float64 results are the truth; tools/torch_oracle.py states the rule. With --seeds it
 # holds for the root mean square of the distances over so many draws of weights and images: the few
@@ -26,6 +27,7 @@ import torch  # noqa: E402
 import safetensors_io  # noqa: E402
 import torch_nets  # noqa: E402
 import torch_oracle  # noqa: E402
+import torch_rounding  # noqa: E402
 
 BATCHES = (1, 7, 64)
 
@@ -56,7 +58,8 @@ def run_lamina(args, name, state, images, labels, train):
         safetensors_io.write(path["weights"], state)
         safetensors_io.write(path["input"], {"input": images})
         safetensors_io.write(path["labels"], {"labels": labels})
-        command = [args.lamina, "run", name, "--device", args.device, "--dropout", "0"]
+        command = [args.lamina, "run", name, "--device", args.device, "--dropout", "0",
+                   "--precision", args.precision]
         for key in ("weights", "input", "labels", "output", "grads"):
             command += [f"--{key}", path[key]]
         if train:
@@ -134,12 +137,14 @@ def compare(args, name, batch, train, table):
     draws = []
     for seed in range(args.seed, args.seed + args.seeds):
         state, images, labels = draw(name, batch, seed, train)
-        truth = torch_oracle.Truth(name, state, images, labels, train)
+        truth = torch_oracle.Truth(name, state, images, labels, train, args.precision)
         draws.append(judge(truth, run_lamina(args, name, state, images, labels, train)))
     rows = pool(draws)
     well = not any(row.problem for row in rows)
     worst = max(rows, key=lambda row: row.share)
-    print(f"{name}, batch {batch}, {'train' if train else 'eval'} mode: {len(rows)} tensors, "
+    spoken = "" if args.precision == "fp32" else f"{args.precision}, "
+    print(f"{name}, {spoken}batch {batch}, {'train' if train else 'eval'} mode: "
+          f"{len(rows)} tensors, "
           f"{'all within the rule' if well else 'NOT within the rule'}; "
           f"nearest the edge: {worst.tensor}, {worst.share:.0%} of its budget"
           + (over_alone(draws) if args.seeds > 1 else ""))
@@ -165,11 +170,16 @@ def main():
     parser.add_argument("--seed", type=int, default=1, help="of the weights and images")
     parser.add_argument("--seeds", type=int, default=1, help="so many, from --seed on")
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--precision", choices=tuple(torch_rounding.UNIT), default="fp32",
+                        help="of lamina; another than fp32 needs --device cuda, and an ideal "
+                        "device of that precision takes the part of PyTorch's float32")
     parser.add_argument("--no-fuse", action="store_true")
     parser.add_argument("--lamina", default="build/default/bin/lamina", help="the program to judge")
     args = parser.parse_args()
     if args.all == (args.net is not None):
         parser.error("name one net, or give --all")
+    if args.precision != "fp32" and args.device == "cpu":
+        parser.error(f"--precision {args.precision} needs --device cuda")
     if not pathlib.Path(args.lamina).exists():
         parser.error(f"{args.lamina} does not exist; build it or name it with --lamina")
 

@@ -11,10 +11,17 @@
 # - A convolution's bias in front of a batch norm in train mode has a gradient of exactly zero in
 #   theory: a sum of M terms dy that cancel. Its scale is log2(M) * ||dy||: one rounding of each
 #   partial sum when the terms are added in pairs, the most careful way.
+# In another precision u (tf32, bf16, fp16) the yardstick is a device that rounds every tensor once
+# and sums exactly (tools/torch_rounding.py): to the nearest, and eight times at random to either
+# side, which shows what decisions that fall otherwise do to a gradient. The rule is
+#   distance(ours, t64) <= max(3 * the largest of the nine distances, u * scale)
+# A device that rounds in a few more places, or sums in float32, stays within; one that computes in
+# bf16 where fp16 or tf32 was asked for, eight times coarser, does not.
 # ReLU and max pooling decide by comparing; where a decision hangs on the last bits, float32 may
 # take another branch than float64 and nothing can be judged. closest_tie() finds how near a batch
 # comes.
 # SPDX-License-Identifier: Apache-2.0
+import contextlib
 import math
 
 import numpy
@@ -24,26 +31,28 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 import torch_nets
+import torch_rounding
 
 FACTOR = 5.0
-ROUNDING = 2.0**-24
+FACTOR_OF_ROUNDING, RANDOM_ROUNDINGS = 3.0, 8
 # oneDNN and ATen's own kernels sum in different orders.
 # Ten times what float32 activations of size one are off by in these nets, and more.
 SAFE_TIE = 2e-6
 SETTINGS_F32 = ({"onednn": True}, {"onednn": False})
 
 
-def evaluate(name, state, images, labels, train, dtype, onednn=True):
+def evaluate(name, state, images, labels, train, dtype, onednn=True, rounding=None):
     """One forward and backward pass with dropout off.
 
     Returns (results, scales, slope): results maps `output`, `loss`, `grad.NAME` and, in train mode,
     `state.NAME` (the running statistics afterwards) to float64 arrays; scales holds the entries
-    whose scale is not their norm; slope is ||dloss/doutput||.
+    whose scale is not their norm; slope is ||dloss/doutput||. rounding is what the passes
+    run in, for another precision.
     """
     torch.set_num_threads(1)
     net = _load(name, state).to(dtype).train(train)
     terms = _watch_cancelling_biases(net) if train else {}
-    with torch.backends.mkldnn.flags(enabled=onednn):
+    with torch.backends.mkldnn.flags(enabled=onednn), rounding or contextlib.nullcontext():
         output = net(torch.from_numpy(images).to(dtype))
         output.retain_grad()
         loss = torch_nets.loss_of(name)(output, torch.from_numpy(labels))
@@ -114,21 +123,30 @@ def _watch_cancelling_biases(net):
 
 
 class Truth:
-    """The float64 results of one batch with, for each tensor, what PyTorch's float32 is off by."""
+    """The float64 results of one batch with, for each tensor, what its yardstick is off by:
+    PyTorch's float32, or the ideal device of another precision."""
 
-    def __init__(self, name, state, images, labels, train):
+    def __init__(self, name, state, images, labels, train, precision="fp32"):
         self.results, scales, slope = evaluate(name, state, images, labels, train, torch.float64)
         self.scales = {key: scales.get(key, norm(value)) for key, value in self.results.items()}
-        runs = [evaluate(name, state, images, labels, train, torch.float32, **setting)[0]
-                for setting in SETTINGS_F32]
-        self.errors = {key: min((run[key] - value for run in runs), key=norm)
+        if precision == "fp32":
+            self.factor, best = FACTOR, min
+            runs = [evaluate(name, state, images, labels, train, torch.float32, **setting)[0]
+                    for setting in SETTINGS_F32]
+        else:
+            self.factor, best = FACTOR_OF_ROUNDING, max
+            runs = [evaluate(name, state, images, labels, train, torch.float64,
+                             rounding=torch_rounding.Rounding(precision, seed))[0]
+                    for seed in (None, *range(RANDOM_ROUNDINGS))]
+        self.unit = torch_rounding.UNIT[precision]
+        self.errors = {key: best((run[key] - value for run in runs), key=norm)
                        for key, value in self.results.items()}
         self.distances = {key: norm(error) for key, error in self.errors.items()}
         self.distances["loss"] = max(self.distances["loss"], slope * self.distances["output"])
 
     def budget(self, key):
         """The largest distance from the truth that the rule allows."""
-        return max(FACTOR * self.distances[key], ROUNDING * self.scales[key])
+        return max(self.factor * self.distances[key], self.unit * self.scales[key])
 
 
 def norm(values):

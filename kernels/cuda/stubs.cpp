@@ -3,7 +3,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernels/accumulate.h"
 #include "kernels/activation.h"
+#include "kernels/add.h"
 #include "kernels/batch_norm.h"
+#include "kernels/concat.h"
 #include "kernels/context.h"
 #include "kernels/conv2d.h"
 #include "kernels/dropout.h"
@@ -25,6 +27,10 @@ namespace lamina::cuda {
 using T = const Tensor&;
 
 LAMINA_STUB(void, accumulate, T, T)
+LAMINA_STUB(void, add_forward, Act, T, T, T)
+LAMINA_STUB(void, add_backward, Act, T, T, T, T)
+LAMINA_STUB(void, concat, std::span<const Tensor>, T)
+LAMINA_STUB(void, split, T, std::span<const Tensor>, std::span<const std::int64_t>)
 LAMINA_STUB(void, act_forward, Act, T, T)
 LAMINA_STUB(void, act_backward, Act, T, T, T)
 LAMINA_STUB(void, batch_norm_train, const BatchNormOpts&, T, const BatchNormParams&, T, T, T)

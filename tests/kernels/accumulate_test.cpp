@@ -7,13 +7,14 @@
 namespace lamina::test {
 namespace {
 
-Problem make_problem(const Shape& shape, const std::string& regime) {
-  Problem problem{.name = "accumulate/" + shape.to_string() + "/" + regime};
+Problem make_problem(const Shape& shape, const std::string& regime, DType dtype) {
+  Problem problem{.name = "accumulate/" + shape.to_string() + "/" + regime, .dtype = dtype};
   Draw draw(problem.name);
   const bool whole = regime == "exact";
   const auto data = [&] { return whole ? draw.whole(shape, -99, 99) : draw.normal(shape); };
   // One addition, so one rounding.
   problem.slots = {in("x", shape, data()), inout("y", shape, data(), Budget{whole ? 0.0 : 1.0})};
+  problem.round_inputs();
   problem.body = [](Call& call) { accumulate(call.ctx(), call["x"], call["y"]); };
   return problem;
 }
@@ -34,8 +35,8 @@ TEST_P(AccumulateKernel, Shapes) {
   for (int i = 0; i < 20; ++i)
     shapes.push_back({draw.roll(1, 5), draw.roll(1, 9), draw.roll(1, 9), draw.roll(1, 40)});
   for (const Shape& shape : shapes) {
-    table.check(make_problem(shape, "exact"));
-    table.check(make_problem(shape, "real"));
+    table.check(make_problem, shape, "exact");
+    table.check(make_problem, shape, "real");
   }
 }
 

@@ -19,8 +19,8 @@ struct Case {
   StepState state;
 };
 
-Problem make_problem(const Case& c) {
-  Problem problem{.name = "dropout/" + c.name};
+Problem make_problem(const Case& c, DType dtype = DType::f32) {
+  Problem problem{.name = "dropout/" + c.name, .dtype = dtype};
   Draw draw(problem.name);
   problem.slots = {in("x", c.shape, draw.normal(c.shape, 3)),
                    in("dy", c.shape, draw.normal(c.shape, 3)),
@@ -29,6 +29,7 @@ Problem make_problem(const Case& c) {
                    out("y", c.shape, {2}),
                    out("dx", c.shape, {2}),
                    state_slot(c.state)};
+  problem.round_inputs();
   for (const char* name : {"y", "dx"}) problem.slot(name).sparse = true;
   problem.body = [opts = c.opts](Call& call) {
     dropout(call.ctx(), opts, call.state(), call["x"], call["y"]);
@@ -82,10 +83,11 @@ TEST_P(DropoutKernel, Shapes) {
                                   features(1, 4099)};
   for (const Shape& shape : shapes) {
     for (double p : {0.0, 0.1, 0.5, 0.7, 1.0}) {
-      table.check(make_problem({fmt::format("{}/p{}", shape.to_string(), p),
-                                shape,
-                                {.p = p, .seed = 7, .stream = 3},
-                                {.step = 11}}));
+      const Case c{fmt::format("{}/p{}", shape.to_string(), p),
+                   shape,
+                   {.p = p, .seed = 7, .stream = 3},
+                   {.step = 11}};
+      table.check(make_problem, c);
     }
   }
 }
@@ -95,8 +97,9 @@ TEST_P(DropoutKernel, WideSeedsAndSteps) {
   Table table(GetParam());
   const std::uint64_t wide = 0xFEDCBA9876543210ull;
   const Shape shape = features(3, 35);
-  table.check(make_problem({"wide_seed", shape, {.seed = wide, .stream = 0xFFFFFF}, {.step = 5}}));
-  table.check(make_problem({"wide_step", shape, {.seed = 1}, {.step = (5LL << 32) + 9}}));
+  for (const Case& c : {Case{"wide_seed", shape, {.seed = wide, .stream = 0xFFFFFF}, {.step = 5}},
+                        Case{"wide_step", shape, {.seed = 1}, {.step = (5LL << 32) + 9}}})
+    table.check(make_problem, c);
   const DropoutOpts opts{.seed = 1};
   EXPECT_EQ(mask_of(GetParam(), opts, 9), mask_of(GetParam(), opts, (5LL << 32) + 9));
 }
@@ -113,8 +116,9 @@ TEST_P(DropoutKernel, DrawsNextToTheThreshold) {
       for (std::uint32_t word : draw.v) {
         if (word >> 8 != below) continue;
         Table table(GetParam());
-        table.check(make_problem(
-            {"next_to_the_threshold", features(1, count), {.p = p, .seed = seed}, {.step = step}}));
+        const Case c{
+            "next_to_the_threshold", features(1, count), {.p = p, .seed = seed}, {.step = step}};
+        table.check(make_problem, c);
         return;
       }
     }

@@ -50,6 +50,8 @@ std::vector<Case> cases() {
   return all;
 }
 
+constexpr float kLossScale = 1024;
+
 Slot gathered(const char* name, DType dtype, const Shape& shape, Values values, Budget budget) {
   return {.name = name,
           .role = Role::inout,
@@ -60,11 +62,12 @@ Slot gathered(const char* name, DType dtype, const Shape& shape, Values values, 
           .sparse = true};
 }
 
-Problem make_problem(const Family& family, const Case& c) {
-  Problem problem{.name = fmt::format("{}/{}", family.name, c.name)};
+Problem make_problem(const Family& family, const Case& c, DType dtype = DType::f32) {
+  Problem problem{.name = fmt::format("{}/{}", family.name, c.name), .dtype = dtype};
   Draw draw(problem.name);
   const std::int64_t samples = c.shape.n, classes = c.shape.per_sample();
-  const Values x = c.whole ? draw.whole(c.shape) : draw.normal(c.shape, c.mean, c.deviation);
+  const Values x =
+      rounded(dtype, c.whole ? draw.whole(c.shape) : draw.normal(c.shape, c.mean, c.deviation));
   Values labels = draw.whole(features(1, samples), 0, classes - 1);
   const Values confusion = draw.whole(features(1, classes * classes), 0, 9);
 
@@ -90,7 +93,7 @@ Problem make_problem(const Family& family, const Case& c) {
   problem.slots = {
       in("x", c.shape, x),
       in("labels", DType::i32, features(1, samples), labels),
-      out("loss", features(1, 1), {roundings, loss_size}),
+      wide(out("loss", features(1, 1), {roundings, loss_size})),
       out("dx", c.shape, {roundings, dx_size}),
       gathered("sums",
                DType::f64,
@@ -101,7 +104,8 @@ Problem make_problem(const Family& family, const Case& c) {
   if (!family.logits) problem.slot("dx").sparse = true;
   problem.body = [&family](Call& call) {
     const Metrics metrics{call["sums"], call["confusion"]};
-    family.run(call.ctx(), call["x"], call["labels"], call["loss"], call["dx"], metrics, nullptr);
+    const StepState* const state = call["state"] ? call.state() : nullptr;
+    family.run(call.ctx(), call["x"], call["labels"], call["loss"], call["dx"], metrics, state);
   };
   problem.in_place = {{"dx", "x"}};
   return problem;
@@ -115,14 +119,24 @@ Problem without(Problem problem, const std::string& name) {
   return problem;
 }
 
+// The gradient alone is scaled.
+Problem with_loss_scale(Problem problem) {
+  problem.name += "/scaled";
+  problem.slots.push_back(state_slot({.loss_scale = kLossScale}));
+  for (double& size : problem.slot("dx").budget.magnitude) size *= kLossScale;
+  return problem;
+}
+
 void check_all(Table& table, const Family& family) {
   for (const Case& c : cases()) {
-    const Problem problem = make_problem(family, c);
-    table.check(problem);
-    table.check(without(problem, "dx"));
-    table.check(without(problem, "sums"));
-    table.check(without(problem, "confusion"));
-    table.check(without(without(without(problem, "dx"), "sums"), "confusion"));
+    table.check(make_problem, family, c);
+    for (const char* name : {"dx", "sums", "confusion"})
+      table.check([&](DType dtype) { return without(make_problem(family, c, dtype), name); });
+    table.check([&](DType dtype) {
+      const Problem problem = make_problem(family, c, dtype);
+      return without(without(without(problem, "dx"), "sums"), "confusion");
+    });
+    table.check([&](DType dtype) { return with_loss_scale(make_problem(family, c, dtype)); });
   }
 }
 

@@ -96,8 +96,8 @@ std::vector<Case> random_cases(int count) {
 }
 
 // Forward, and backward with the indices that ref finds: the passes can fail one by one.
-Problem max_problem(const Case& c, const std::string& regime) {
-  Problem problem{.name = "max_pool/" + c.name + "/" + regime};
+Problem max_problem(const Case& c, const std::string& regime, DType dtype = DType::f32) {
+  Problem problem{.name = "max_pool/" + c.name + "/" + regime, .dtype = dtype};
   Draw draw(problem.name);
   const Shape y = pool_output(c.opts, c.x);
   // Wide enough that the largest of a window is not always the same, narrow enough for ties.
@@ -109,6 +109,7 @@ Problem max_problem(const Case& c, const std::string& regime) {
                    in("dy", y, data(y)),
                    out("y", y, exactly()),
                    out("idx", DType::u8, y)};
+  problem.round_inputs();
   problem.slot("idx").sparse = true;
   problem.body = [opts = c.opts](Call& call) {
     max_pool_forward(call.ctx(), opts, call["x"], call["y"], call["idx"]);
@@ -119,8 +120,8 @@ Problem max_problem(const Case& c, const std::string& regime) {
   return problem;
 }
 
-Problem real_max_problem(const Case& c) {
-  Problem problem = max_problem(c, "real");
+Problem real_max_problem(const Case& c, DType dtype) {
+  Problem problem = max_problem(c, "real", dtype);
   // The winners have to stay where they are, so only dy loses its signs.
   Problem sizes = problem;
   sizes.slot("dy").values = absolute(sizes.slot("dy").values);
@@ -128,7 +129,8 @@ Problem real_max_problem(const Case& c) {
   return problem;
 }
 
-Problem without_idx(Problem problem) {
+Problem max_problem_without_idx(const Case& c, DType dtype) {
+  Problem problem = max_problem(c, "real", dtype);
   problem.name += "_no_idx";
   std::erase_if(problem.slots, [](const Slot& slot) {
     return slot.name == "idx" || slot.name == "dx" || slot.name == "dy";
@@ -136,8 +138,8 @@ Problem without_idx(Problem problem) {
   return problem;
 }
 
-Problem avg_problem(const Case& c, const std::string& regime) {
-  Problem problem{.name = "avg_pool/" + c.name + "/" + regime};
+Problem avg_problem(const Case& c, const std::string& regime, DType dtype = DType::f32) {
+  Problem problem{.name = "avg_pool/" + c.name + "/" + regime, .dtype = dtype};
   Draw draw(problem.name);
   const Shape y = pool_output(c.opts, c.x);
   const auto data = [&](const Shape& shape) {
@@ -147,6 +149,7 @@ Problem avg_problem(const Case& c, const std::string& regime) {
                    in("dy", y, data(y)),
                    out("y", y, exactly()),
                    out("dx", c.x, exactly())};
+  problem.round_inputs();
   problem.slot("dx").sparse = c.opts.stride_h > c.opts.r || c.opts.stride_w > c.opts.s;
   problem.body = [opts = c.opts](Call& call) {
     avg_pool_forward(call.ctx(), opts, call["x"], call["y"]);
@@ -155,8 +158,8 @@ Problem avg_problem(const Case& c, const std::string& regime) {
   return problem;
 }
 
-Problem real_avg_problem(const Case& c) {
-  Problem problem = avg_problem(c, "real");
+Problem real_avg_problem(const Case& c, DType dtype) {
+  Problem problem = avg_problem(c, "real", dtype);
   const auto magnitude = execute_ref(absolute(problem)).values;
   const std::int64_t window = c.opts.r * c.opts.s;
   problem.slot("y").budget = sum_budget(window, magnitude.at("y"));
@@ -182,9 +185,9 @@ TEST_P(PoolKernel, Max) {
     for (const Case& c : layer_cases(batch, true)) cases.push_back(c);
   }
   for (const Case& c : cases) {
-    table.check(max_problem(c, "exact"));
-    table.check(real_max_problem(c));
-    table.check(without_idx(max_problem(c, "real")));
+    table.check(max_problem, c, "exact");
+    table.check(real_max_problem, c);
+    table.check(max_problem_without_idx, c);
   }
 }
 
@@ -202,8 +205,8 @@ TEST_P(PoolKernel, Average) {
     for (const Case& c : layer_cases(batch, false)) cases.push_back(c);
   }
   for (const Case& c : cases) {
-    if (divides_exactly(c.opts)) table.check(avg_problem(c, "exact"));
-    table.check(real_avg_problem(c));
+    if (divides_exactly(c.opts)) table.check(avg_problem, c, "exact");
+    table.check(real_avg_problem, c);
   }
 }
 
@@ -223,11 +226,13 @@ TEST_P(PoolKernel, OddValuesInMax) {
   };
   for (const auto& [name, mix] : mixes) {
     for (const Case& c : ragged_cases()) {
-      Problem problem = max_problem({name + "/" + c.name, c.x, c.opts}, "exact");
-      Values& x = problem.slot("x").values;
-      for (std::size_t i = 0; i < x.size(); ++i) x[i] = mix[i % mix.size()];
-      problem.slot("y").sparse = true;
-      table.check(problem);
+      table.check([&](DType dtype) {
+        Problem problem = max_problem({name + "/" + c.name, c.x, c.opts}, "exact", dtype);
+        Values& x = problem.slot("x").values;
+        for (std::size_t i = 0; i < x.size(); ++i) x[i] = mix[i % mix.size()];
+        problem.slot("y").sparse = true;
+        return problem;
+      });
     }
   }
 }

@@ -26,9 +26,9 @@ constexpr PrepareOpts kMnist{.mean = {0.1307f, 0, 0, 0}, .stddev = {0.3081f, 1, 
 constexpr PrepareOpts kFourChannels{.mean = {0.1f, 0.4f, -0.3f, 0.5f},
                                     .stddev = {0.2f, 1.5f, 0.5f, 0.7f}};
 
-Problem make_problem(const Case& c, const std::string& regime) {
+Problem make_problem(const Case& c, const std::string& regime, DType dtype) {
   const bool black_and_white = regime == "exact";
-  Problem problem{.name = "prepare/" + c.name + "/" + regime};
+  Problem problem{.name = "prepare/" + c.name + "/" + regime, .dtype = dtype};
   Draw draw(problem.name);
   const Shape images = c.image.with_n(c.samples);
   const std::int64_t ordered = c.ordered > 0 ? c.ordered : c.samples;
@@ -62,8 +62,8 @@ Problem make_problem(const Case& c, const std::string& regime) {
   return problem;
 }
 
-Problem real_problem(const Case& c) {
-  Problem problem = make_problem(c, "real");
+Problem real_problem(const Case& c, DType dtype) {
+  Problem problem = make_problem(c, "real", dtype);
   double size = 0;
   for (std::size_t i = 0; i < static_cast<std::size_t>(c.x.c); ++i)
     size = std::max(size, (1.0 + std::abs(c.opts.mean[i])) / c.opts.stddev[i]);
@@ -102,8 +102,8 @@ LAMINA_OVER_BACKENDS(PrepareKernel);
 TEST_P(PrepareKernel, Gathers) {
   Table table(GetParam());
   for (const Case& c : same_size_cases()) {
-    table.check(make_problem(c, "exact"));
-    table.check(real_problem(c));
+    table.check(make_problem, c, "exact");
+    table.check(real_problem, c);
   }
 }
 
@@ -117,15 +117,19 @@ TEST_P(PrepareKernel, Resizes) {
            {"up_uneven", 9, {1, 3, 5, 4}, {5, 11, 6, 4}, kFourChannels, 4},
            {"one_way_only", 9, {1, 6, 5, 2}, {3, 6, 10, 2}, kFourChannels},
        })
-    table.check(real_problem(c));
+    table.check(real_problem, c);
 }
 
 // Every pixel value through the same arithmetic, at an offset no power of two away.
 TEST_P(PrepareKernel, AllPixelValues) {
   Table table(GetParam());
-  Problem problem = real_problem({"all_values", 1, {1, 16, 16, 1}, {1, 16, 16, 1}, kMnist});
-  for (std::size_t i = 0; i < 256; ++i) problem.slot("images").values[i] = static_cast<double>(i);
-  table.check(problem);
+  table.check([](DType dtype) {
+    Problem problem =
+        real_problem({"all_values", 1, {1, 16, 16, 1}, {1, 16, 16, 1}, kMnist}, dtype);
+    Values& pixels = problem.slot("images").values;
+    for (std::size_t i = 0; i < 256; ++i) pixels[i] = static_cast<double>(i);
+    return problem;
+  });
 }
 
 }  // namespace

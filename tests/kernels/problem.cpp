@@ -7,7 +7,7 @@
 
 namespace lamina::test {
 
-DType dtype_of(const Slot& slot, DType real) {
+DType stored_dtype(const Slot& slot, DType real) {
   return slot.dtype.value_or(slot.wide ? statistics_dtype(real) : real);
 }
 
@@ -53,7 +53,7 @@ Slot state_slot(const StepState& state, Role role) {
 
 void Problem::round_inputs() {
   for (Slot& slot : slots) {
-    if (!slot.dtype) slot.values = rounded(dtype_of(slot, dtype), std::move(slot.values));
+    if (!slot.dtype) slot.values = rounded(stored_dtype(slot, dtype), std::move(slot.values));
   }
 }
 
@@ -91,9 +91,12 @@ std::byte canary(std::size_t i) { return static_cast<std::byte>(0xC5 ^ (i * 37 &
 
 template <class T>
 T narrowed(double value) {
-  if constexpr (std::is_same_v<T, bf16>) return to_bf16(static_cast<float>(value));
-  else if constexpr (std::is_same_v<T, f16>) return to_f16(static_cast<float>(value));
-  else return static_cast<T>(value);
+  if constexpr (std::is_same_v<T, bf16>)
+    return to_bf16(static_cast<float>(value));
+  else if constexpr (std::is_same_v<T, f16>)
+    return to_f16(static_cast<float>(value));
+  else
+    return static_cast<T>(value);
 }
 
 double widened(bf16 value) { return to_float(value); }
@@ -235,7 +238,7 @@ class LiveCall final : public Call {
   }
 
  private:
-  DType dtype_of_slot(const Slot& slot) const { return dtype_of(slot, real_); }
+  DType dtype_of_slot(const Slot& slot) const { return stored_dtype(slot, real_); }
 
   // In place, an output lives in the memory of its input.
   const std::string& memory_of(const std::string& name) const {

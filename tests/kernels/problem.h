@@ -1,6 +1,6 @@
 // A problem: the tensors of one call (or of a few calls that belong together), their data and what
-// may be expected of the results. It knows no backend: the same problem runs in f64 on `ref` for the
-// truth and in its dtype on the backend under test. Its data are numbers of that dtype, so both
+// may be expected of the results. It knows no backend: the same problem runs in f64 on `ref` for
+// the truth and in its dtype on the backend under test. Its data are numbers of that dtype, so both
 // start from the same.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
@@ -54,7 +54,7 @@ struct Slot {
   bool aligned = false;  // never moved off its alignment: not a tensor of the contract
 };
 
-DType dtype_of(const Slot& slot, DType real);
+DType stored_dtype(const Slot& slot, DType real);
 
 Slot in(std::string name, const Shape& shape, Values values);
 Slot in(std::string name, DType dtype, const Shape& shape, Values values);

@@ -1,0 +1,74 @@
+// Contract: kernels/add.h.
+// SPDX-License-Identifier: Apache-2.0
+#include "kernels/add.h"
+
+#include "kernels/checks.h"
+#include "kernels/cuda/act_math.h"
+#include "kernels/cuda/pointwise.h"
+#include "kernels/cuda/visit.h"
+
+namespace lamina {
+namespace {
+
+struct Forward {
+  Act act;
+  LAMINA_DEVICE float operator()(float a, float b) const { return cuda::activate(act, a + b); }
+};
+
+// y may be null without an activation; so may da or db. One of them may be dy.
+template <int width, class T>
+LAMINA_KERNEL backward(Act act, const T* y, const T* dy, T* da, T* db, std::int64_t count) {
+  using P = cuda::Pack<T, width>;
+  const std::int64_t packs = count / width;
+  const auto gradient = [=](T out, T g) {
+    return cuda::from_f32<T>(cuda::through_act(act, cuda::as_f32(out), cuda::as_f32(g)));
+  };
+  for (std::int64_t i = cuda::first_thread(); i < packs; i += cuda::all_threads()) {
+    P g = reinterpret_cast<const P*>(dy)[i];
+    if (y != nullptr) {
+      const P out = reinterpret_cast<const P*>(y)[i];
+      for (int j = 0; j < width; ++j) g.v[j] = gradient(out.v[j], g.v[j]);
+    }
+    if (da != nullptr) reinterpret_cast<P*>(da)[i] = g;
+    if (db != nullptr) reinterpret_cast<P*>(db)[i] = g;
+  }
+  for (std::int64_t i = packs * width + cuda::first_thread(); i < count; i += cuda::all_threads()) {
+    const T g = y != nullptr ? gradient(y[i], dy[i]) : dy[i];
+    if (da != nullptr) da[i] = g;
+    if (db != nullptr) db[i] = g;
+  }
+}
+
+}  // namespace
+
+void cuda::add_forward(Context& ctx, Act act, const Tensor& a, const Tensor& b, const Tensor& y) {
+  checks::add_forward(ctx, a, b, y);
+  visit_compute(y.dtype, "add_forward", [&]<class T>(T) {
+    map(ctx, "add_forward", a.as<T>(), b.as<T>(), y.as<T>(), y.numel(), Forward{act});
+  });
+}
+
+void cuda::add_backward(
+    Context& ctx, Act act, const Tensor& y, const Tensor& dy, const Tensor& da, const Tensor& db) {
+  checks::add_backward(ctx, act, y, dy, da, db);
+  visit_compute(dy.dtype, "add_backward", [&]<class T>(T) {
+    constexpr int kWidth = kPackWidth<T>;
+    const T* const out = act == Act::none ? nullptr : y.as<T>();
+    T* const to_a = da ? da.as<T>() : nullptr;
+    T* const to_b = db ? db.as<T>() : nullptr;
+    const bool packs = aligned_for_packs(out, dy.as<T>(), to_a, to_b);
+    launch(ctx,
+           "add_backward",
+           blocks_for(dy.numel(), packs ? kWidth : 1),
+           kBlock,
+           packs ? backward<kWidth, T> : backward<1, T>,
+           act,
+           out,
+           dy.as<T>(),
+           to_a,
+           to_b,
+           dy.numel());
+  });
+}
+
+}  // namespace lamina
