@@ -111,7 +111,8 @@ void loss(const Context& ctx,
           const Tensor& labels,
           const Tensor& loss,
           const Tensor& dx,
-          const Metrics& metrics);
+          const Metrics& metrics,
+          const StepState* state);
 
 void sgd_step(const Context& ctx,
               const SgdOpts& opts,

@@ -18,7 +18,7 @@ Context make_context(const ContextOpts& opts) {
     case BackendKind::cpu:
       return {opts.backend, threads, cpu::make_device(threads)};
     case BackendKind::cuda:
-      return {opts.backend, 1, cuda::make_device(opts.tf32)};
+      return {opts.backend, 1, cuda::make_device(opts)};
   }
   fail("no such backend.");
 }

@@ -12,8 +12,9 @@ namespace lamina {
 
 struct ContextOpts {
   BackendKind backend = BackendKind::cpu;
-  int threads = 0;    // 0: as many as the machine (or OMP_NUM_THREADS) gives; ref and cpu only
-  bool tf32 = false;  // factors of f32 products in 10 bits of mantissa; cuda only
+  int threads = 0;        // 0: as many as the machine (or OMP_NUM_THREADS) gives; ref and cpu only
+  bool tf32 = false;      // factors of f32 products in 10 bits of mantissa; cuda only
+  bool autotune = false;  // choose cuDNN's plans by their time; cuda only
 };
 
 Context make_context(const ContextOpts& opts);
@@ -33,8 +34,8 @@ namespace cpu {
 std::unique_ptr<Device> make_device(int threads);
 }
 namespace cuda {
-std::unique_ptr<Device> make_device(
-    bool tf32);  // throws with the reason when there is no usable GPU
-}
+// Throws with the reason when there is no usable GPU.
+std::unique_ptr<Device> make_device(const ContextOpts& opts);
+}  // namespace cuda
 
 }  // namespace lamina

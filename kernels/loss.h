@@ -4,7 +4,7 @@
 //   loss    [1]     mean over the N samples, f32 (f64 with f64); overwritten
 //   dx      [N,F]   gradient of that mean, times state->loss_scale unless state is null;
 //                   overwritten; empty in evaluation; may be x
-//   metrics         accumulated (+=), so that an epoch is read once; either tensor may be empty
+//   metrics         accumulated (+=), so that an epoch is read once; any tensor may be empty
 // The prediction of a sample is the first index of its largest x.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
@@ -17,6 +17,7 @@ namespace lamina {
 struct Metrics {
   Tensor sums;       // f64[3]: sum of the samples' losses, correct predictions, samples
   Tensor confusion;  // i64[F*F]: row = label, column = prediction
+  Tensor history;    // f32[K]: element state->step % K becomes the loss of this batch
 };
 
 using cross_entropy_fn = void(Context& ctx,

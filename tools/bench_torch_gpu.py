@@ -195,6 +195,9 @@ def main():
         torch_gpu_step.worker(json.loads(args.worker))
         return
     torch_python.require()
+    if not args.torch_only and not pathlib.Path(args.lamina).exists():
+        parser.error(f"{args.lamina} does not exist; build it, name it with --lamina, "
+                     "or give --torch-only")
     begin = time.monotonic()
     deadline = begin + args.limit if args.limit else float("inf")
     workers = [Worker(args, combination) for combination in COMBINATIONS[args.device]]

@@ -27,7 +27,7 @@ struct BenchFlags {
   std::vector<std::string> nets;
   std::string device = "auto", optimizer = "adam", precision = "fp32";
   std::int64_t batch = 64, threads = 0, steps = 200, warmup = 20;
-  bool json = false, no_fuse = false, no_graph = false;
+  bool json = false, no_fuse = false, no_graph = false, autotune = false;
 };
 
 constexpr std::int64_t kBatchesOfImages = 16;  // more than the caches of one step hold
@@ -90,7 +90,7 @@ class Bench {
         metrics_(ctx, model_.graph().classes(), false),
         state_(ctx.allocate(sizeof(StepState))),
         arena_(ctx.allocate(walk_.arena_bytes())),
-        step_(ctx, walk_, optimizer_, metrics_, device_state(), !flags.no_graph) {
+        step_(ctx, walk_, optimizer_, metrics_.device(), device_state(), !flags.no_graph) {
     model_.initialise(1);
     walk_.set_order(all_samples(data_.count()));
     walk_.bind(arena_.bytes_at(0), device_state());
@@ -213,6 +213,7 @@ nlohmann::ordered_json bench_net(Context& ctx, const std::string& net, const Ben
       {"device", name_of(ctx.backend())},
       {"threads", ctx.threads()},
       {"precision", flags.precision},
+      {"autotune", flags.autotune},
       {"optimizer", flags.optimizer},
       {"steps", flags.steps},
       {"ms_per_step", typical},
@@ -271,7 +272,8 @@ void print_text(const nlohmann::ordered_json& json) {
 void bench(const BenchFlags& flags) {
   LAMINA_CHECK(flags.batch > 0 && flags.steps > 0 && flags.warmup >= 0,
                "--batch and --steps must be positive.");
-  Context ctx = open_device(flags.device, flags.threads, precision_from_name(flags.precision));
+  Context ctx = open_device(
+      flags.device, flags.threads, precision_from_name(flags.precision), flags.autotune);
   nlohmann::ordered_json all = nlohmann::ordered_json::array();
   for (const std::string& net : flags.nets) {
     const nlohmann::ordered_json json = bench_net(ctx, net, flags);
@@ -296,6 +298,7 @@ void add_bench(CLI::App& app) {
   command->add_option("--precision", flags->precision, "fp32; tf32, bf16 or fp16 with cuda");
   command->add_flag("--no-fuse", flags->no_fuse, "run every layer by itself");
   command->add_flag("--no-graph", flags->no_graph, "launch every kernel of every step by itself");
+  command->add_flag("--autotune", flags->autotune, "choose cuDNN's engines by their time");
   command->add_flag("--json", flags->json, "print JSON");
   command->callback([flags] { bench(*flags); });
 }

@@ -76,7 +76,8 @@ void train(const TrainFlags& flags) {
   const DataOpts data{config.data_dir, static_cast<std::uint64_t>(config.seed), config.limit};
   const Dataset train_set = load_dataset(config.data, Part::train, data);
   const Dataset test_set = load_dataset(config.data, Part::test, data);
-  Context ctx = open_device(config.device, config.threads, precision_from_name(config.precision));
+  Context ctx = open_device(
+      config.device, config.threads, precision_from_name(config.precision), config.autotune);
   if (!resume) {
     LAMINA_CHECK(flags.overwrite || !std::filesystem::exists(paths.config),
                  "{}: holds a run already; continue it with --resume {}, or give --overwrite or "
@@ -144,8 +145,9 @@ void add_train(CLI::App& app) {
   }
   command->add_flag("--no-fuse", flags->no_fuse, "run every layer by itself");
   command->add_flag("--no-graph", flags->no_graph, "launch every kernel of every step by itself");
-  command->add_flag(
-      "--deterministic", flags->deterministic, "repeat bit for bit (always so on ref and cpu)");
+  command->add_flag("--deterministic",
+                    flags->deterministic,
+                    "repeat bit for bit; always so: other engines are never taken");
   command->add_option("--out", flags->out, "folder of the run (default: runs/NET-TIME)");
   command->add_flag("--overwrite", flags->overwrite, "replace the run that --out holds");
   command->add_option("--resume", flags->resume, "continue the run in this folder");

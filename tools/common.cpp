@@ -27,13 +27,16 @@ extern "C" void on_signal(int signal) {
 
 }  // namespace
 
-Context open_device(const std::string& device, std::int64_t threads, Precision precision) {
+Context open_device(const std::string& device,
+                    std::int64_t threads,
+                    Precision precision,
+                    bool autotune) {
   const int count = static_cast<int>(threads);
   const bool tf32 = precision == Precision::tf32;
   for (BackendKind kind : {BackendKind::cuda, BackendKind::cpu, BackendKind::ref}) {
     if (device == name_of(kind)) {
       check_precision(precision, kind);
-      Context ctx = make_context({kind, count, tf32});
+      Context ctx = make_context({kind, count, tf32, autotune});
       fmt::print(stderr, "device: {} ({})\n", name_of(kind), ctx.device().describe());
       return ctx;
     }
@@ -45,7 +48,7 @@ Context open_device(const std::string& device, std::int64_t threads, Precision p
   }
   std::string reason;
   try {
-    return make_context({BackendKind::cuda, count, tf32});
+    return make_context({BackendKind::cuda, count, tf32, autotune});
   } catch (const Error& error) {
     reason = error.what();
   }

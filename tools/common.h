@@ -12,10 +12,11 @@ namespace lamina::cli {
 
 // device: auto, cuda, cpu or ref. auto takes CUDA where it can run and else the CPU; the choice and
 // its reason go to stderr. A device that was named is used or refused, never replaced; so is a
-// precision.
+// precision. Where there is nothing to tune, autotune changes nothing.
 Context open_device(const std::string& device,
                     std::int64_t threads,
-                    Precision precision = Precision::fp32);
+                    Precision precision = Precision::fp32,
+                    bool autotune = false);
 
 // Threads that wait for one another spin before they sleep. libgomp spins for milliseconds, which
 // on a machine with other work takes the very processor that the awaited thread needs: a step of

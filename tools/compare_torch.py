@@ -11,6 +11,7 @@
 # within the rule, 1 something is not or `lamina run` failed, 2 wrong arguments, 77 no PyTorch here.
 # SPDX-License-Identifier: Apache-2.0
 import argparse
+import json
 import math
 import pathlib
 import subprocess
@@ -133,7 +134,7 @@ def print_table(rows):
 
 
 def compare(args, name, batch, train, table):
-    """Compares one case, prints its line and perhaps its table; returns whether all is well."""
+    """Compares one case, prints its line and perhaps its table; returns what came out."""
     draws = []
     for seed in range(args.seed, args.seed + args.seeds):
         state, images, labels = draw(name, batch, seed, train)
@@ -150,7 +151,10 @@ def compare(args, name, batch, train, table):
           + (over_alone(draws) if args.seeds > 1 else ""))
     if table or not well:
         print_table(rows)
-    return well
+    return {"net": name, "batch": batch, "train": train, "precision": args.precision,
+            "device": args.device, "draws": len(draws), "within": well, "nearest": worst.tensor,
+            # A tensor that is missing has no share.
+            "share": None if worst.share == math.inf else worst.share}
 
 
 def over_alone(draws):
@@ -174,6 +178,7 @@ def main():
                         help="of lamina; another than fp32 needs --device cuda, and an ideal "
                         "device of that precision takes the part of PyTorch's float32")
     parser.add_argument("--no-fuse", action="store_true")
+    parser.add_argument("--json", metavar="FILE", help="also write the verdicts to FILE")
     parser.add_argument("--lamina", default="build/default/bin/lamina", help="the program to judge")
     args = parser.parse_args()
     if args.all == (args.net is not None):
@@ -189,7 +194,9 @@ def main():
                    for batch in BATCHES for train in (True, False)]
     else:
         results = [compare(args, args.net, args.batch, args.train, table=True)]
-    sys.exit(0 if all(results) else 1)
+    if args.json:
+        pathlib.Path(args.json).write_text(json.dumps(results, indent=2) + "\n")
+    sys.exit(0 if all(result["within"] for result in results) else 1)
 
 
 if __name__ == "__main__":

@@ -114,7 +114,7 @@ for room in ref cpu cuda; do
 done
 
 declare -A ceiling=(
-  [engine]=9000 [kernels]=7500 [layers]=1200 [nets]=600 [tools]=3500 [tests]=11000)
+  [engine]=9000 [kernels]=11500 [layers]=1200 [nets]=600 [tools]=5500 [tests]=14500)
 for room in engine kernels layers nets tools tests; do
   lines=$(git ls-files -z "$room" | grep -zE '\.(h|cpp|cu|cuh|sh|py)$' | xargs -0 -r cat | wc -l)
   over=""
@@ -136,9 +136,14 @@ done)"
 # --- Build description and clang-tidy ------------------------------------------------------------
 commands=build/default/compile_commands.json
 if configure=$(cmake --preset default 2>&1); then
-  report "every source is listed in CMake" "$(git ls-files '*.cpp' | while read -r f; do
-    grep -qF "$PWD/$f\"" "$commands" || echo "$f"
-  done)"
+  # Of the two rooms of CUDA a machine builds only a part: there the name in the list has to do.
+  report "every source is listed in CMake" "$(
+    git ls-files '*.cpp' ':!kernels/cuda' ':!tests/cuda' | while read -r f; do
+      grep -qF "$PWD/$f\"" "$commands" || echo "$f"
+    done
+    git ls-files 'kernels/cuda/*.c*' 'tests/cuda/*.c*' | while read -r f; do
+      grep -qE "(^|[ /(])$(basename "$f")([ )]|$)" CMakeLists.txt tests/cuda/CMakeLists.txt || echo "$f"
+    done)"
 else
   report "CMake configures" "$(tail -n 15 <<<"$configure")"
 fi

@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -36,6 +37,8 @@ class Device {
   virtual void copy_out(void* host, const void* device, std::size_t bytes) = 0;
   virtual void zero(void* device, std::size_t bytes) = 0;
   virtual void synchronize() = 0;
+  // What allocate() could still give; nullopt where that is the operating system's to say.
+  virtual std::optional<std::size_t> free_bytes() const { return std::nullopt; }
   virtual std::string describe() const = 0;  // "Intel(R) Xeon(R), 2 threads, oneDNN 2.6.3"
 
   // Names what is launched until end_range(), for profilers; ranges nest.

@@ -47,7 +47,7 @@ void BatchWalk::set_order(std::span<const std::int32_t> order) {
 }
 
 Program& BatchWalk::load(std::int64_t cursor) {
-  Program& program = program_at(cursor);
+  Program& program = cursor + batch_ <= count_ ? *full_ : *tail_;
   prepare(*ctx_,
           prepare_,
           state_,
@@ -57,6 +57,26 @@ Program& BatchWalk::load(std::int64_t cursor) {
           program.input(),
           program.labels());
   return program;
+}
+
+void check_memory(Model& model, const ProgramOpts& opts, std::size_t planned) {
+  const std::optional<std::size_t> free = model.context().device().free_bytes();
+  if (!free || planned <= *free) return;
+  // Memory grows nearly in step with the batch: start from there and go down.
+  ProgramOpts smaller = opts;
+  smaller.batch = static_cast<std::int64_t>(
+      static_cast<double>(opts.batch) * static_cast<double>(*free) / static_cast<double>(planned));
+  while (smaller.batch > 0 && Program(model, smaller).arena_bytes() > *free)
+    smaller.batch -= 1 + smaller.batch / 16;
+  fail(
+      "net {} with a batch of {} plans {:.1f} MB of activations, gradients and workspace, and "
+      "{:.1f} MB are free on the device; {}.",
+      model.graph().title(),
+      opts.batch,
+      static_cast<double>(planned) / 1e6,
+      static_cast<double>(*free) / 1e6,
+      smaller.batch > 0 ? fmt::format("a batch of {} fits (--batch)", smaller.batch)
+                        : "not even a batch of 1 fits");
 }
 
 void check_fit(const Graph& graph, const std::string& net, const Dataset& dataset) {

@@ -31,10 +31,6 @@ class BatchWalk {
   // Fills the input and labels of the program for the batch that starts at `cursor`, which must be
   // what the device-side cursor says.
   Program& load(std::int64_t cursor);
-  // The program of that batch: the full one, or that of the smaller last batch.
-  Program& program_at(std::int64_t cursor) const {
-    return cursor + batch_ <= count_ ? *full_ : *tail_;
-  }
 
   std::int64_t count() const { return count_; }
   std::int64_t batch() const { return batch_; }  // of a full one
@@ -50,6 +46,9 @@ class BatchWalk {
   Buffer order_;
   const StepState* state_ = nullptr;
 };
+
+// Throws when `planned` bytes are more than the device has free, and says which batch would fit.
+void check_memory(Model& model, const ProgramOpts& opts, std::size_t planned);
 
 // Throws when the data set's images cannot be fed to the net: channels differ, or there are more
 // classes than outputs. (Sizes may differ: prepare resizes.)

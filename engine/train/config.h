@@ -31,6 +31,7 @@ struct TrainConfig {
   std::string device = "auto";  // auto | cuda | cpu | ref
   std::int64_t threads = 0;     // cpu; 0: the machine's
   std::string precision = "fp32";
+  bool autotune = false;  // choose cuDNN's plans by their time; cuda
   bool fuse = true;
   bool record = true;           // replay the step as one CUDA graph
   std::int64_t save_every = 0;  // steps between checkpoints; 0: at the end of each epoch

@@ -16,7 +16,7 @@ MetricSums::MetricSums(Context& ctx, std::int64_t classes, bool confusion)
 }
 
 Metrics MetricSums::device() const {
-  Metrics metrics{vector_view(sums_.data(), DType::f64, 3), {}};
+  Metrics metrics{vector_view(sums_.data(), DType::f64, 3), {}, {}};
   if (confusion_.data())
     metrics.confusion = vector_view(confusion_.data(), DType::i64, classes_ * classes_);
   return metrics;

@@ -6,13 +6,13 @@ namespace lamina {
 TrainStep::TrainStep(Context& ctx,
                      BatchWalk& walk,
                      Optimizer& optimizer,
-                     const MetricSums& metrics,
+                     const Metrics& metrics,
                      StepState* state,
                      bool record)
     : ctx_(&ctx),
       walk_(&walk),
       optimizer_(&optimizer),
-      metrics_(metrics.device()),
+      metrics_(metrics),
       state_(state),
       record_(record) {}
 
@@ -23,7 +23,6 @@ void TrainStep::walk_list(std::int64_t cursor) {
   program.backward();
   optimizer_->step(state_);
   advance(*ctx_, state_, program.batch());
-  last_ = &program;
 }
 
 std::int64_t TrainStep::run(std::int64_t cursor, std::int64_t most) {
@@ -48,7 +47,6 @@ std::int64_t TrainStep::run(std::int64_t cursor, std::int64_t most) {
     }
   }
   recording->replay();
-  last_ = &walk_->program_at(cursor);
   return steps;
 }
 

@@ -8,7 +8,7 @@
 
 #include <memory>
 
-#include "engine/train/evaluate.h"
+#include "engine/train/batch_walk.h"
 #include "engine/train/optimizer.h"
 
 namespace lamina {
@@ -19,15 +19,13 @@ class TrainStep {
   TrainStep(Context& ctx,
             BatchWalk& walk,
             Optimizer& optimizer,
-            const MetricSums& metrics,
+            const Metrics& metrics,
             StepState* state,
             bool record);
 
   // Runs the steps from sample `cursor` of the order on, which must be what `state` says: at least
   // one, at most `most`. Returns how many. Asynchronous.
   std::int64_t run(std::int64_t cursor, std::int64_t most);
-
-  Program& last_program() const { return *last_; }  // of the last step; its loss() can be read
 
   static constexpr std::int64_t kBlock = 8;  // steps that are recorded as one
 
@@ -40,7 +38,6 @@ class TrainStep {
   Metrics metrics_;
   StepState* state_;
   bool record_, warm_ = false;
-  Program* last_ = nullptr;
   std::unique_ptr<Recording> single_, block_;
 };
 

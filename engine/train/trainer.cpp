@@ -23,6 +23,7 @@ constexpr double kSecondsBetweenEvents = 0.2;
 constexpr float kFirstLossScale = 65536.0f;
 constexpr std::int32_t kGrowthInterval = 2000;
 constexpr std::size_t kMistakesShown = 24;
+constexpr std::int64_t kMostSteps = 1 << 20;  // without a pause
 
 double now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
@@ -41,6 +42,7 @@ struct Trainer::Machine {
   Optimizer optimizer;
   MetricSums metrics;
   Buffer state, arena;
+  Buffer losses;  // f32, of every step of an epoch, at step % batches
   std::unique_ptr<TrainStep> step;
 
   StepState* device_state() const { return static_cast<StepState*>(state.data()); }
@@ -77,13 +79,17 @@ struct Trainer::Machine {
           model, train_data, prepare, split.val, kEvalBatch, config.fuse);
     }
     // Training and evaluation take turns in one arena.
-    arena = ctx.allocate(std::max(
-        {walk.arena_bytes(), test.arena_bytes(), validation ? validation->arena_bytes() : 0}));
+    const std::size_t bytes = std::max(
+        {walk.arena_bytes(), test.arena_bytes(), validation ? validation->arena_bytes() : 0});
+    check_memory(model, {.batch = config.batch_size, .fuse = config.fuse}, bytes);
+    arena = ctx.allocate(bytes);
     walk.bind(arena.bytes_at(0), device_state());
     test.bind(arena.bytes_at(0));
     if (validation) validation->bind(arena.bytes_at(0));
-    step =
-        std::make_unique<TrainStep>(ctx, walk, optimizer, metrics, device_state(), config.record);
+    losses = ctx.allocate(static_cast<std::size_t>(walk.batches()) * sizeof(float));
+    Metrics kept = metrics.device();
+    kept.history = vector_view(losses.data(), DType::f32, walk.batches());
+    step = std::make_unique<TrainStep>(ctx, walk, optimizer, kept, device_state(), config.record);
   }
 };
 
@@ -168,11 +174,6 @@ void Trainer::train_epoch(const TrainHooks& hooks, TrainProgress& progress, bool
     progress.step += steps;
     progress.cursor = std::min(progress.cursor + steps * m.walk.batch(), m.walk.count());
 
-    if (progress.step % config_.log_every == 0 || progress.step == 1) {
-      float loss = 0;
-      ctx_->copy_out(&loss, m.step->last_program().loss().data, sizeof loss);
-      progress.step_losses.emplace_back(progress.step, loss);
-    }
     progress.epoch_seconds = now() - begin;
     if (hooks.on_batch && now() - last_event > kSecondsBetweenEvents) {
       last_event = now();
@@ -195,14 +196,20 @@ void Trainer::train_epoch(const TrainHooks& hooks, TrainProgress& progress, bool
 }
 
 std::int64_t Trainer::steps_to_pause(std::int64_t step) const {
-  std::int64_t steps = step == 0 ? 1 : config_.log_every - step % config_.log_every;
-  if (config_.save_every > 0)
-    steps = std::min(steps, config_.save_every - step % config_.save_every);
-  return steps;
+  return config_.save_every > 0 ? config_.save_every - step % config_.save_every : kMostSteps;
 }
 
 void Trainer::read_device(TrainProgress& progress) const {
   progress.epoch_sums = machine_->metrics.read();
+  std::vector<float> losses(machine_->losses.size() / sizeof(float));
+  ctx_->copy_out(losses.data(), machine_->losses.data(), machine_->losses.size());
+  // The steps since the device was last read, or since the epoch began.
+  for (std::int64_t step = progress.device.step; step < progress.step; ++step) {
+    const std::int64_t number = step + 1;
+    if (number % config_.log_every == 0 || number == 1)
+      progress.step_losses.emplace_back(number,
+                                        losses[static_cast<std::size_t>(step) % losses.size()]);
+  }
   ctx_->copy_out(&progress.device, machine_->state.data(), sizeof progress.device);
 }
 

@@ -56,7 +56,7 @@ class Trainer {
   void train_epoch(const TrainHooks& hooks, TrainProgress& progress, bool& interrupted);
   EpochRow finish_epoch(TrainProgress& progress);
   void write_results(TrainOutcome& outcome, const TrainProgress& progress);
-  std::int64_t steps_to_pause(std::int64_t step) const;  // to the next loss to read, or save
+  std::int64_t steps_to_pause(std::int64_t step) const;  // to the next checkpoint
   void read_device(TrainProgress& progress) const;
   void report_skips(const TrainHooks& hooks, const StepState& state, std::int64_t before) const;
   void save(const TrainProgress& progress) const;

@@ -32,7 +32,7 @@ void classify(Context& ctx,
               const Tensor& dx,
               const Metrics& metrics,
               const StepState* state) {
-  checks::loss(ctx, op, x, labels, loss, dx, metrics);
+  checks::loss(ctx, op, x, labels, loss, dx, metrics, state);
   const std::int64_t samples = x.shape.n, classes = x.shape.per_sample();
   const std::int32_t* const label_of = labels.as<std::int32_t>();
   for (std::int64_t n = 0; n < samples; ++n)
@@ -78,6 +78,8 @@ void classify(Context& ctx,
       ++metrics.confusion.as<std::int64_t>()[label_of[n] * classes + results[n].prediction];
   }
   *loss.as<float>() = static_cast<float>(total / static_cast<double>(samples));
+  if (metrics.history)
+    metrics.history.as<float>()[state->step % metrics.history.numel()] = *loss.as<float>();
   if (metrics.sums) {
     double* const sums = metrics.sums.as<double>();
     sums[0] += total;

@@ -1,6 +1,6 @@
 // Batch normalisation with our own kernels: any number of channels, any dtype, f32 statistics.
-// The variance is taken from sums around a pivot, the channel's first element, which keeps them
-// small where the mean is large (Chan, Golub, LeVeque, "Algorithms for computing the sample
+// The variance is taken from sums around a pivot near the mean, which keeps them small where the
+// mean is large (Chan, Golub, LeVeque, "Algorithms for computing the sample
 // variance", 1983, https://doi.org/10.1080/00031305.1983.10483115). Contract: kernels/batch_norm.h.
 // SPDX-License-Identifier: Apache-2.0
 #include "kernels/batch_norm.h"
@@ -24,12 +24,21 @@ struct Statistics {
   }
 };
 
+// The pivot is the mean of eight elements: a single one may lie far out, and its squared distance
+// from the mean is what the sums lose in digits.
 template <class T>
 struct AroundPivot {
   const T* x;
+  std::int64_t rows;
   int channels;
-  LAMINA_DEVICE cuda::Pair operator()(std::int64_t row, int c) const {
-    const float d = cuda::as_f32(x[row * channels + c]) - cuda::as_f32(x[c]);
+  LAMINA_DEVICE float pivot(int c) const {
+    constexpr int kSamples = 8;
+    float sum = 0.0f;
+    for (int i = 0; i < kSamples; ++i) sum += cuda::as_f32(x[rows * i / kSamples * channels + c]);
+    return sum * (1.0f / kSamples);
+  }
+  LAMINA_DEVICE cuda::Pair operator()(std::int64_t row, int c, float pivot) const {
+    const float d = cuda::as_f32(x[row * channels + c]) - pivot;
     return {d, d * d};
   }
 };
@@ -42,8 +51,7 @@ struct Running {
 
 template <class T>
 LAMINA_KERNEL finish_statistics(cuda::ChannelChunks chunks,
-                                const T* x,
-                                double rows,
+                                AroundPivot<T> terms,
                                 double eps,
                                 Running running,
                                 float* mean,
@@ -52,9 +60,10 @@ LAMINA_KERNEL finish_statistics(cuda::ChannelChunks chunks,
   if (c == 0) ++*running.batches;
   if (c >= chunks.channels) return;
   const cuda::PairF64 sum = chunks.total(static_cast<int>(c));
+  const auto rows = static_cast<double>(terms.rows);
   const double offset = sum.a / rows;
   const double squares = sum.b - offset * sum.a;  // around the mean
-  const double batch_mean = static_cast<double>(cuda::as_f32(x[c])) + offset;
+  const double batch_mean = static_cast<double>(terms.pivot(static_cast<int>(c))) + offset;
   const double var = squares > 0.0 ? squares / rows : 0.0;
   mean[c] = static_cast<float>(batch_mean);
   invstd[c] = static_cast<float>(1.0 / sqrt(var + eps));
@@ -94,7 +103,8 @@ struct Gradients {
     const float d = cuda::as_f32(dy[i]);
     return act == Act::none ? d : cuda::through_act(act, cuda::as_f32(y[i]), d);
   }
-  LAMINA_DEVICE cuda::Pair operator()(std::int64_t row, int c) const {
+  LAMINA_DEVICE float pivot(int) const { return 0.0f; }
+  LAMINA_DEVICE cuda::Pair operator()(std::int64_t row, int c, float) const {
     const std::int64_t i = row * channels + c;
     const float value = g(i);
     return {value, value * (cuda::as_f32(x[i]) - stats.mean[c]) * stats.invstd(c)};
@@ -196,12 +206,8 @@ void cuda::batch_norm_train(Context& ctx,
   checks::batch_norm_train(ctx, opts, x, p, y, mean, invstd);
   const std::int64_t rows = x.numel() / x.shape.c;
   visit_compute(x.dtype, "batch_norm_train", [&]<class T>(T) {
-    const ChannelChunks chunks =
-        add_channels(ctx,
-                     "batch_norm sums",
-                     rows,
-                     x.shape.c,
-                     AroundPivot<T>{x.as<T>(), static_cast<int>(x.shape.c)});
+    const AroundPivot<T> terms{x.as<T>(), rows, static_cast<int>(x.shape.c)};
+    const ChannelChunks chunks = add_channels(ctx, "batch_norm sums", rows, x.shape.c, terms);
     const Running running{p.running_mean.as<float>(),
                           p.running_var.as<float>(),
                           p.num_batches_tracked.as<std::int64_t>(),
@@ -212,8 +218,7 @@ void cuda::batch_norm_train(Context& ctx,
            kBlock,
            finish_statistics<T>,
            chunks,
-           x.as<T>(),
-           static_cast<double>(rows),
+           terms,
            opts.eps,
            running,
            mean.as<float>(),

@@ -21,7 +21,8 @@ template <class T>
 struct Column {
   const T* dy;
   int channels;
-  LAMINA_DEVICE cuda::Pair operator()(std::int64_t row, int c) const {
+  LAMINA_DEVICE float pivot(int) const { return 0.0f; }
+  LAMINA_DEVICE cuda::Pair operator()(std::int64_t row, int c, float) const {
     return {cuda::as_f32(dy[row * channels + c]), 0.0f};
   }
 };

@@ -1,7 +1,10 @@
 // Two sums over N, H and W for every channel, in two launches: blocks add up chunks of rows into
 // the scratch memory, then one thread a channel adds the chunks in f64. Which row goes into which
 // chunk depends on the shape alone, so the bits repeat.
-//   struct Term { LAMINA_DEVICE Pair operator()(std::int64_t row, int c) const; };
+//   struct Term {
+//     LAMINA_DEVICE float pivot(int c) const;  // asked for once a thread
+//     LAMINA_DEVICE Pair operator()(std::int64_t row, int c, float pivot) const;
+//   };
 //   const ChannelChunks chunks = add_channels(ctx, "name", rows, channels, Term{...});
 //   launch(..., finish, chunks, ...)  with  chunks.total(c)  inside
 // SPDX-License-Identifier: Apache-2.0
@@ -46,8 +49,9 @@ LAMINA_KERNEL add_chunk(
   const std::int64_t end = begin + chunk_rows < rows ? begin + chunk_rows : rows;
   Pair sum;
   if (c < channels) {
+    const float pivot = term.pivot(c);
     for (std::int64_t row = begin + thread / lanes; row < end; row += row_step) {
-      const Pair value = term(row, c);
+      const Pair value = term(row, c, pivot);
       sum.a += value.a;
       sum.b += value.b;
     }

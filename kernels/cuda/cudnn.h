@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -26,11 +27,26 @@ namespace lamina::cuda {
 // cores; exact keeps all 23.
 enum class F32Math { exact, tf32 };
 
+// What it takes to choose plans by their time: make_plan_timer() on a GPU.
+class PlanTimer {
+ public:
+  using Run = std::function<void()>;  // asynchronous
+
+  virtual ~PlanTimer() = default;
+  virtual Buffer zeros(std::size_t bytes) = 0;
+  virtual double milliseconds(const Run& run) = 0;  // throws what `run` throws
+};
+
+class PlanCache;
+
 // What plans are made for: the device at hand, or one that is only described.
 struct CudnnTarget {
   cudnnContext* handle = nullptr;  // null: plans can be made, not run
   std::shared_ptr<const cudnn_frontend::DeviceProperties> properties;  // null: ask the handle
   F32Math f32 = F32Math::exact;
+  std::string device;  // all that a plan depends on of the device and its driver: a part of keys
+  PlanCache* cache = nullptr;  // null: none
+  PlanTimer* timer = nullptr;  // null: plans are chosen by cuDNN's heuristics
 };
 
 // What a device of the cuda room is besides a Device.
@@ -43,9 +59,10 @@ CudnnTarget cudnn_target_of(Context& ctx);
 cudnnContext* cudnn_of(Context& ctx);  // its handle, set to the context's stream
 
 // The device that `json` describes, in the form that cuDNN itself writes (tests/cuda/devices).
+// Without a cache and a timer.
 CudnnTarget described_target(const std::string& json, F32Math f32 = F32Math::exact);
 
-// One graph of operations, compiled for one device by the first engine that takes it.
+// One graph of operations, compiled for one device by the engine chosen for it.
 class CudnnPlan {
  public:
   // What graphs should say of their tensors, in bytes. With less, cuDNN leaves out engines that
@@ -56,8 +73,11 @@ class CudnnPlan {
   using Pointers = std::unordered_map<std::int64_t, void*>;
 
   CudnnPlan() = default;
-  // Asks heuristics A, then the fallback list. Engines that do not repeat bit for bit or add up in
-  // less than f32 are never taken. When none is left the plan is empty and says why.
+  // Takes the plan from the target's cache, or chooses one and keeps it there. Candidates are those
+  // of heuristics A, then the fallback list; the first that can be built is taken, or with a timer
+  // the one that runs fastest. Engines that do not repeat bit for bit or add up in less than f32
+  // are never taken. When none is left the plan is empty and says why.
+  // `dtype` is that of all the tensors that the graph reads and writes.
   CudnnPlan(const CudnnTarget& target,
             DType dtype,
             std::shared_ptr<cudnn_frontend::graph::Graph> graph);

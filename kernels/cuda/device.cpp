@@ -7,7 +7,7 @@
 #include <cstdlib>
 #include <string_view>
 
-#include "kernels/context.h"
+#include "kernels/cuda/plan_timer.h"
 #include "kernels/cuda/probe.h"
 #include "kernels/cuda/stream.h"
 
@@ -67,8 +67,8 @@ CudaDevice& device_of(Context& ctx) {
 
 }  // namespace
 
-CudaDevice::CudaDevice(bool tf32)
-    : properties_(usable_device()), f32_(tf32 ? F32Math::tf32 : F32Math::exact) {
+CudaDevice::CudaDevice(const ContextOpts& opts)
+    : properties_(usable_device()), f32_(opts.tf32 ? F32Math::tf32 : F32Math::exact) {
   cudaStream_t stream = nullptr;
   LAMINA_CUDA_CHECK(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
   stream_ = Stream(stream);
@@ -79,6 +79,7 @@ CudaDevice::CudaDevice(bool tf32)
   LAMINA_CUDNN_CHECK(cudnnCreate(&cudnn));
   cudnn_ = CudnnHandle(cudnn);
   LAMINA_CUDNN_CHECK(cudnnSetStream(cudnn, stream));
+  if (opts.autotune) timer_ = make_plan_timer(*this, stream);
   scratch_ = allocate(kScratchBytes);
   const char* const sync = std::getenv("LAMINA_SYNC");
   checks_launches_ = sync != nullptr && std::string_view(sync) == "1";
@@ -119,6 +120,12 @@ void CudaDevice::zero(void* device, std::size_t bytes) {
   if (bytes > 0) LAMINA_CUDA_CHECK(cudaMemsetAsync(device, 0, bytes, stream()));
 }
 
+std::optional<std::size_t> CudaDevice::free_bytes() const {
+  std::size_t free = 0, total = 0;
+  LAMINA_CUDA_CHECK(cudaMemGetInfo(&free, &total));
+  return free;
+}
+
 void CudaDevice::synchronize() { LAMINA_CUDA_CHECK(cudaStreamSynchronize(stream())); }
 
 std::string CudaDevice::describe() const {
@@ -136,14 +143,33 @@ std::string CudaDevice::describe() const {
                      cudnnGetVersion());
 }
 
+CudnnTarget CudaDevice::cudnn_target() {
+  int driver = 0;
+  LAMINA_CUDA_CHECK(cudaDriverGetVersion(&driver));
+  return {.handle = cudnn_.get(),
+          .f32 = f32_,
+          .device = fmt::format("{}, compute capability {}.{}, {} SMs, {} bytes, driver {}",
+                                properties_.name,
+                                properties_.major,
+                                properties_.minor,
+                                properties_.multiProcessorCount,
+                                properties_.totalGlobalMem,
+                                driver),
+          .cache = &plans_,
+          .timer = timer_.get()};
+}
+
 void CudaDevice::begin_range(const std::string& name) { nvtxRangePushA(name.c_str()); }
 void CudaDevice::end_range() { nvtxRangePop(); }
 
+// With LAMINA_SYNC=1 launches run at once: nothing can be waited for while it is recorded.
 void CudaDevice::begin_recording() {
+  if (checks_launches_) return;
   LAMINA_CUDA_CHECK(cudaStreamBeginCapture(stream(), cudaStreamCaptureModeThreadLocal));
 }
 
 std::unique_ptr<Recording> CudaDevice::end_recording() {
+  if (checks_launches_) return nullptr;
   cudaGraph_t captured = nullptr;
   LAMINA_CUDA_CHECK(cudaStreamEndCapture(stream(), &captured));
   const Graph graph(captured);
@@ -152,7 +178,9 @@ std::unique_ptr<Recording> CudaDevice::end_recording() {
   return std::make_unique<CudaRecording>(GraphExec(exec), stream());
 }
 
-std::unique_ptr<Device> make_device(bool tf32) { return std::make_unique<CudaDevice>(tf32); }
+std::unique_ptr<Device> make_device(const ContextOpts& opts) {
+  return std::make_unique<CudaDevice>(opts);
+}
 
 CUstream_st* stream_of(Context& ctx) { return device_of(ctx).stream(); }
 void* scratch_of(Context& ctx) { return device_of(ctx).scratch(); }

@@ -6,8 +6,10 @@
 #include <cudnn.h>
 
 #include "engine/core/handle.h"
+#include "kernels/context.h"
 #include "kernels/cuda/cublaslt.h"
 #include "kernels/cuda/cudnn.h"
+#include "kernels/cuda/plan_cache.h"
 
 namespace lamina::cuda {
 
@@ -16,7 +18,7 @@ using CudnnHandle = Handle<cudnnHandle_t, &cudnnDestroy>;
 
 class CudaDevice final : public Device, public CudnnDevice {
  public:
-  explicit CudaDevice(bool tf32);
+  explicit CudaDevice(const ContextOpts& opts);
   ~CudaDevice() override;
 
   void* allocate(std::size_t bytes) override;
@@ -25,12 +27,13 @@ class CudaDevice final : public Device, public CudnnDevice {
   void copy_out(void* host, const void* device, std::size_t bytes) override;
   void zero(void* device, std::size_t bytes) override;
   void synchronize() override;
+  std::optional<std::size_t> free_bytes() const override;
   std::string describe() const override;
   void begin_range(const std::string& name) override;
   void end_range() override;
   void begin_recording() override;
   std::unique_ptr<Recording> end_recording() override;
-  CudnnTarget cudnn_target() override { return {cudnn_.get(), nullptr, f32_}; }
+  CudnnTarget cudnn_target() override;
 
   cudaStream_t stream() const { return stream_.get(); }
   cublasLtHandle_t cublaslt() const { return cublaslt_.get(); }
@@ -43,6 +46,8 @@ class CudaDevice final : public Device, public CudnnDevice {
   Stream stream_;
   LtHandle cublaslt_;
   CudnnHandle cudnn_;
+  PlanCache plans_{PlanCache::usual_folder()};
+  std::unique_ptr<PlanTimer> timer_;  // null: no autotuning
   void* scratch_ = nullptr;
   bool checks_launches_ = false;
 };

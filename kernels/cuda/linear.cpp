@@ -105,8 +105,8 @@ class Product {
     };
     constexpr std::uint64_t kWorkspace = std::uint64_t{32} << 20;
     prefer(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, kWorkspace);
-    // Tensors of the slabs start at multiples of 64 bytes; the library assumes 256.
-    constexpr std::uint32_t kAlignment = 64;
+    // The library assumes 256 bytes if nothing is said.
+    constexpr std::uint32_t kAlignment = 16;
     prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, kAlignment);
     prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, kAlignment);
     prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, kAlignment);

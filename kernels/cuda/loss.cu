@@ -78,8 +78,16 @@ LAMINA_KERNEL judge(const T* x,
   }
 }
 
+// Where the loss goes besides: element state->step % count.
+struct History {
+  float* losses;
+  std::int64_t count;
+  const StepState* state;
+};
+
 // One block. The order of the additions depends on the number of samples alone.
-LAMINA_KERNEL total(const Sample* results, std::int64_t samples, float* loss, double* sums) {
+LAMINA_KERNEL total(
+    const Sample* results, std::int64_t samples, float* loss, double* sums, History history) {
   LAMINA_SHARED(double, scratch, [cuda::kWarp]);
   double sum = 0.0, correct = 0.0;
   for (std::int64_t n = threadIdx.x; n < samples; n += cuda::kBlock) {
@@ -90,6 +98,7 @@ LAMINA_KERNEL total(const Sample* results, std::int64_t samples, float* loss, do
   correct = cuda::block_sum(correct, scratch);
   if (threadIdx.x != 0) return;
   *loss = static_cast<float>(sum / static_cast<double>(samples));
+  if (history.losses != nullptr) history.losses[history.state->step % history.count] = *loss;
   if (sums == nullptr) return;
   sums[0] += sum;
   sums[1] += correct;
@@ -106,7 +115,7 @@ void classify(Context& ctx,
               const Metrics& metrics,
               const StepState* state) {
   using namespace cuda;
-  checks::loss(ctx, name, x, labels, loss, dx, metrics);
+  checks::loss(ctx, name, x, labels, loss, dx, metrics, state);
   const std::int64_t samples = x.shape.n;
   LAMINA_CHECK(
       samples * static_cast<std::int64_t>(sizeof(Sample)) <=
@@ -131,15 +140,18 @@ void classify(Context& ctx,
            metrics.confusion ? metrics.confusion.as<std::int64_t>() : nullptr,
            results);
   });
-  launch(ctx,
-         "loss total",
-         Grid{},
-         kBlock,
-         total,
-         results,
-         samples,
-         loss.as<float>(),
-         metrics.sums ? metrics.sums.as<double>() : nullptr);
+  launch(
+      ctx,
+      "loss total",
+      Grid{},
+      kBlock,
+      total,
+      results,
+      samples,
+      loss.as<float>(),
+      metrics.sums ? metrics.sums.as<double>() : nullptr,
+      History{
+          metrics.history ? metrics.history.as<float>() : nullptr, metrics.history.numel(), state});
 }
 
 }  // namespace

@@ -67,7 +67,7 @@ LAMINA_STUB(void, log_softmax_backward, T, T, T)
 LAMINA_STUB(void, upsample_forward, T, T)
 LAMINA_STUB(void, upsample_backward, T, T)
 
-std::unique_ptr<Device> make_device(bool) {
+std::unique_ptr<Device> make_device(const ContextOpts&) {
   fail_request("this build has no CUDA backend; run with --device cpu.");
 }
 

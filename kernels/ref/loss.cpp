@@ -36,7 +36,7 @@ void classify(Context& ctx,
               const Tensor& dx,
               const Metrics& metrics,
               const StepState* state) {
-  checks::loss(ctx, op, x, labels, loss, dx, metrics);
+  checks::loss(ctx, op, x, labels, loss, dx, metrics, state);
   visit_real(x.dtype, op, [&]<class T>(T) {
     const std::int64_t samples = x.shape.n, classes = x.shape.per_sample();
     const double share =
@@ -65,6 +65,9 @@ void classify(Context& ctx,
       }
     }
     *loss.as<T>() = static_cast<T>(total / static_cast<double>(samples));
+    if (metrics.history)
+      metrics.history.as<float>()[state->step % metrics.history.numel()] =
+          static_cast<float>(*loss.as<T>());
     if (metrics.sums) {
       double* const sums = metrics.sums.as<double>();
       sums[0] += total;

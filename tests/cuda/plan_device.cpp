@@ -34,9 +34,12 @@ std::string read_text(const std::string& file) {
 
 }  // namespace
 
+cuda::CudnnTarget plan_target(const std::string& file, cuda::F32Math f32) {
+  return cuda::described_target(read_text(file), f32);
+}
+
 Context plan_context(const std::string& file, cuda::F32Math f32) {
-  auto target = cuda::described_target(read_text(file), f32);
-  return {BackendKind::cuda, 1, std::make_unique<PlanDevice>(file, std::move(target))};
+  return {BackendKind::cuda, 1, std::make_unique<PlanDevice>(file, plan_target(file, f32))};
 }
 
 }  // namespace lamina::test

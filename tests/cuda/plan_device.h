@@ -10,7 +10,10 @@
 namespace lamina::test {
 
 // file: a description as in tests/cuda/devices (put together from data sheets, in the form that
-// cuDNN reads). Memory is the host's, so that what is built for the device can be built.
+// cuDNN reads).
+cuda::CudnnTarget plan_target(const std::string& file, cuda::F32Math f32 = cuda::F32Math::exact);
+
+// Memory is the host's, so that what is built for the device can be built.
 Context plan_context(const std::string& file, cuda::F32Math f32);
 
 }  // namespace lamina::test

@@ -143,7 +143,8 @@ int stores_of(const Conv2dDesc& d) { return d.bias || d.act != Act::none ? 1 : 0
 
 Problem make_problem(const Case& c, const std::string& regime, DType dtype = DType::f32) {
   const bool whole = regime == "exact";
-  Problem problem{.name = "conv2d/" + c.name + "/" + regime, .dtype = dtype};
+  Problem problem{
+      .name = "conv2d/" + c.name + "/" + regime, .dtype = dtype, .aligned_on_cuda = true};
   Draw draw(problem.name);
   // In 16 bits the sums have to stay small, see below.
   const std::int64_t largest = dtype == DType::f32 ? 3 : 1;

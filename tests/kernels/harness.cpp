@@ -247,7 +247,8 @@ void Table::check(const Problem& problem) {
     const Outcome second = execute(ctx_, real, problem, {.garbage = 0x7F});
     compare_bits(problem, first, second, "a second run");
     use_threads(cases_ % 2 == 0 ? 1 : 3);
-    judge_all(execute(ctx_, real, problem, {.shifted = true}));
+    const bool shifted = !(problem.aligned_on_cuda && backend_ == BackendKind::cuda);
+    judge_all(execute(ctx_, real, problem, {.shifted = shifted}));
     use_threads(kThreads);
     if (!problem.in_place.empty()) {
       const Outcome in_place = execute(ctx_, real, problem, {.in_place = true});

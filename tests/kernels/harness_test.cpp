@@ -3,7 +3,10 @@
 #include "tests/kernels/harness.h"
 
 #include <algorithm>
+#include <bit>
+#include <cmath>
 #include <functional>
+#include <limits>
 
 #include <gtest/gtest-spi.h>
 
@@ -124,6 +127,76 @@ TEST(Harness, MistrustsAConstantTruth) {
 TEST(Harness, CountsAThrowAsAFailure) {
   expect_caught(doubling([](Call&, float*, float*) { fail("not implemented."); }),
                 "it threw: not implemented.");
+}
+
+// y = 2.1x, as bf16 when that is the run under test.
+Problem in_bf16(const std::function<bf16(float)>& kernel) {
+  const Shape shape = features(1, kCount);
+  Problem problem{.name = "harness/in_bf16", .dtype = DType::bf16};
+  problem.slots = {in("x", shape, Draw("harness").normal(shape)), out("y", shape, {4})};
+  problem.round_inputs();
+  problem.body = [kernel](Call& call) {
+    for (std::int64_t i = 0; i < kCount; ++i) {
+      if (call.dtype() == DType::bf16) {
+        call["y"].as<bf16>()[i] = kernel(to_float(call["x"].as<bf16>()[i]));
+      } else {
+        call["y"].as<double>()[i] = 2.1 * call["x"].as<double>()[i];
+      }
+    }
+  };
+  return problem;
+}
+
+bf16 truncated(float value) {
+  return {static_cast<std::uint16_t>(std::bit_cast<std::uint32_t>(value) >> 16)};
+}
+
+TEST(Harness, AllowsOneRoundingTo16Bits) {
+  EXPECT_EQ(failures_of(in_bf16([](float x) { return to_bf16(2.1f * x); })), "");
+  const auto expect_off = [](const std::function<bf16(float)>& kernel) {
+    const std::string failures = failures_of(in_bf16(kernel));
+    EXPECT_NE(failures.find("on ref in bf16: "), std::string::npos) << failures;
+    EXPECT_NE(failures.find("elements of y are off"), std::string::npos) << failures;
+    EXPECT_NE(failures.find("LAMINA_DTYPE=bf16"), std::string::npos) << failures;
+  };
+  expect_off([](float x) { return truncated(2.1f * x); });
+  expect_off([](float x) { return bf16{static_cast<std::uint16_t>(to_bf16(2.1f * x).bits ^ 1)}; });
+  expect_off([](float x) { return to_bf16(2.102f * x); });
+}
+
+TEST(Harness, AllowsTwoRoundingsTo16BitsWhereTheBudgetSaysSo) {
+  Problem problem = in_bf16([](float x) { return to_bf16(x + to_float(to_bf16(1.1f * x))); });
+  EXPECT_NE(failures_of(problem), "");
+  problem.slot("y").budget.stores = 1;
+  EXPECT_EQ(failures_of(problem), "");
+}
+
+TEST(Harness, RefusesDataThatTheDtypeDoesNotHold) {
+  Problem problem = in_bf16([](float x) { return to_bf16(2.1f * x); });
+  problem.slot("x").values[7] = 0.1;
+  EXPECT_NE(failures_of(problem).find("tensor x has a value that bf16 does not hold"),
+            std::string::npos);
+}
+
+// Up to the limits that before_store() gives a number is stored as `got`, beyond them it is not.
+TEST(Harness, KnowsWhatIsStoredAsWhat) {
+  const double infinity = std::numeric_limits<double>::infinity();
+  const auto beside = [](double limit, double towards) -> double {
+    return std::nextafter(static_cast<float>(limit), static_cast<float>(towards));
+  };
+  for (DType dtype : {DType::bf16, DType::f16}) {
+    for (std::uint32_t bits = 0; bits < 65536; ++bits) {
+      const auto pattern = static_cast<std::uint16_t>(bits);
+      const double got = dtype == DType::bf16 ? to_float(bf16{pattern}) : to_float(f16{pattern});
+      if (std::isnan(got)) continue;
+      for (double end : {-infinity, infinity}) {
+        if (got == end) continue;
+        const double limit = before_store(dtype, got, end);
+        ASSERT_EQ(rounded(dtype, beside(limit, -end)), got) << got << " " << limit;
+        ASSERT_NE(rounded(dtype, beside(limit, end)), got) << got << " " << limit;
+      }
+    }
+  }
 }
 
 TEST(Harness, CatchesAWrongGradient) {

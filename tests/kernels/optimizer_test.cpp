@@ -3,6 +3,7 @@
 #include "kernels/optimizer.h"
 
 #include <cmath>
+#include <limits>
 
 #include <fmt/format.h>
 
@@ -20,7 +21,15 @@ struct Setting {
   float lr = 0.01f;
   std::int64_t first_step = 0;
   bool fresh = true;  // the moments are zero, as before the first step
+  bool copy = true;
+  // Gradients times a scale, which halves after a step that overflows and doubles after two others.
+  float loss_scale = 1;
+  int overflow = -1;         // this step has an infinite gradient
+  std::int64_t skipped = 0;  // steps before the first
+
+  bool scaled() const { return loss_scale != 1; }
 };
+constexpr int kGrowth = 2;
 
 // The slab after all steps, and the sizes of what each element was summed from.
 struct Trajectory {
@@ -31,25 +40,44 @@ struct Trajectory {
 // The data of both optimizers: half of the weights are zero, where an error in the update cannot
 // hide behind the rounding of the weight.
 struct Slab {
-  Slab(const std::string& name, const Setting& s) : shape(features(1, s.count)) {
+  Slab(const std::string& name, const Setting& s, DType dtype) : shape(features(1, s.count)) {
     Draw draw(name);
     w = draw.normal(shape);
     for (std::size_t i = 0; i < w.size(); i += 2) w[i] = 0;
-    for (int step = 0; step < kSteps; ++step) dw.push_back(draw.normal(shape, 0, 0.1));
+    int good = 0;
+    double scale = s.loss_scale;
+    for (int step = 0; step < kSteps; ++step) {
+      Values& g = dw.emplace_back(rounded(dtype, draw.normal(shape, 0, 0.1 * scale)));
+      scales.push_back(scale);
+      if (step == s.overflow) {
+        g[g.size() / 2] = std::numeric_limits<double>::infinity();
+        scale /= 2;
+        good = 0;
+      } else if (s.scaled() && ++good == kGrowth) {
+        scale *= 2;
+        good = 0;
+      }
+    }
     m = s.fresh ? Values(w.size(), 0) : draw.normal(shape, 0, 0.1);
     v = s.fresh ? Values(w.size(), 0) : draw.uniform(shape, 0.001, 0.01);
+  }
+  double gradient(int step, std::size_t i) const {
+    const auto at = static_cast<std::size_t>(step);
+    return dw[at][i] / scales[at];
   }
   Shape shape;
   Values w, m, v;
   std::vector<Values> dw;
+  std::vector<double> scales;  // of each dw
 };
 
 Trajectory sgd_formula(const SgdOpts& o, const Setting& s, const Slab& slab) {
   Trajectory t{slab.w, slab.m, {}, absolute(slab.w), absolute(slab.m), {}};
   const double lr = s.lr;
   for (int step = 0; step < kSteps; ++step) {
+    if (step == s.overflow) continue;
     for (std::size_t i = 0; i < t.w.size(); ++i) {
-      const double dw = slab.dw[static_cast<std::size_t>(step)][i];
+      const double dw = slab.gradient(step, i);
       const double g = dw + o.weight_decay * t.w[i];
       const double g_size = std::abs(dw) + o.weight_decay * t.w_size[i];
       t.m[i] = o.momentum * t.m[i] + g;
@@ -65,11 +93,16 @@ Trajectory sgd_formula(const SgdOpts& o, const Setting& s, const Slab& slab) {
 Trajectory adam_formula(const AdamOpts& o, const Setting& s, const Slab& slab) {
   Trajectory t{slab.w, slab.m, slab.v, absolute(slab.w), absolute(slab.m), slab.v};
   const double lr = s.lr;
+  std::int64_t skipped = s.skipped;
   for (int step = 0; step < kSteps; ++step) {
-    const double number = static_cast<double>(s.first_step + step + 1);
+    if (step == s.overflow) {
+      ++skipped;
+      continue;
+    }
+    const double number = static_cast<double>(s.first_step + step + 1 - skipped);
     const double m_scale = 1 - std::pow(o.beta1, number), v_scale = 1 - std::pow(o.beta2, number);
     for (std::size_t i = 0; i < t.w.size(); ++i) {
-      const double dw = slab.dw[static_cast<std::size_t>(step)][i];
+      const double dw = slab.gradient(step, i);
       const double l2 = o.decoupled ? 0 : o.weight_decay;
       const double g = dw + l2 * t.w[i], g_size = std::abs(dw) + l2 * t.w_size[i];
       if (o.decoupled) t.w[i] *= 1 - lr * o.weight_decay;
@@ -87,10 +120,23 @@ Trajectory adam_formula(const AdamOpts& o, const Setting& s, const Slab& slab) {
   return t;
 }
 
-Problem common_problem(const std::string& name, const Setting& s, const Slab& slab) {
-  Problem problem{.name = name};
-  problem.slots = {state_slot({.step = s.first_step, .cursor = 128, .lr = s.lr}, Role::inout),
-                   inout("w", slab.shape, slab.w, {})};
+constexpr double kRoundings = 4 * kSteps;
+
+Problem common_problem(const std::string& name,
+                       DType dtype,
+                       const Setting& s,
+                       const Slab& slab,
+                       const Budget& w_budget) {
+  Problem problem{.name = name, .dtype = dtype};
+  problem.slots = {state_slot({.step = s.first_step,
+                               .cursor = 128,
+                               .lr = s.lr,
+                               .loss_scale = s.loss_scale,
+                               .growth_interval = s.scaled() ? kGrowth : 0,
+                               .skipped = s.skipped},
+                              Role::inout),
+                   wide(inout("w", slab.shape, slab.w, w_budget))};
+  if (s.copy) problem.slots.push_back(out("copy", slab.shape, w_budget));
   for (int step = 0; step < kSteps; ++step) {
     problem.slots.push_back(
         in(fmt::format("dw{}", step), slab.shape, slab.dw[static_cast<std::size_t>(step)]));
@@ -98,43 +144,42 @@ Problem common_problem(const std::string& name, const Setting& s, const Slab& sl
   return problem;
 }
 
-constexpr double kRoundings = 4 * kSteps;
+// Looks for overflows as training in f16 does.
+Tensor gradients_of(Call& call, const Setting& s, int step) {
+  const Tensor dw = call[fmt::format("dw{}", step)];
+  if (s.scaled()) find_overflow(call.ctx(), call.state(), dw, 0);
+  return dw;
+}
 
-Problem sgd_problem(const SgdOpts& opts, const Setting& s) {
+Problem sgd_problem(const SgdOpts& opts, const Setting& s, DType dtype) {
   const std::string name = "sgd/" + s.name;
-  const Slab slab(name, s);
-  Problem problem = common_problem(name, s, slab);
+  const Slab slab(name, s, dtype);
   const Trajectory t = sgd_formula(opts, s, slab);
-  problem.slot("w").budget = {kRoundings, t.w_size};
+  Problem problem = common_problem(name, dtype, s, slab, {kRoundings, t.w_size});
   if (opts.momentum != 0)
-    problem.slots.push_back(inout("m", slab.shape, slab.m, {kRoundings, t.m_size}));
-  problem.body = [opts](Call& call) {
+    problem.slots.push_back(wide(inout("m", slab.shape, slab.m, {kRoundings, t.m_size})));
+  problem.body = [opts, s](Call& call) {
     for (int step = 0; step < kSteps; ++step) {
-      sgd_step(call.ctx(),
-               opts,
-               call.state(),
-               call["w"],
-               call[fmt::format("dw{}", step)],
-               call["m"],
-               {});
+      const Tensor dw = gradients_of(call, s, step);
+      sgd_step(call.ctx(), opts, call.state(), call["w"], dw, call["m"], call["copy"]);
       advance(call.ctx(), call.state(), kBatch);
     }
   };
   return problem;
 }
 
-Problem adam_problem(const AdamOpts& opts, const Setting& s) {
+Problem adam_problem(const AdamOpts& opts, const Setting& s, DType dtype) {
   const std::string name = "adam/" + s.name;
-  const Slab slab(name, s);
-  Problem problem = common_problem(name, s, slab);
+  const Slab slab(name, s, dtype);
   const Trajectory t = adam_formula(opts, s, slab);
-  problem.slot("w").budget = {kRoundings, t.w_size};
-  problem.slots.push_back(inout("m", slab.shape, slab.m, {kRoundings, t.m_size}));
-  problem.slots.push_back(inout("v", slab.shape, slab.v, {kRoundings, t.v_size}));
-  problem.body = [opts](Call& call) {
+  Problem problem = common_problem(name, dtype, s, slab, {kRoundings, t.w_size});
+  problem.slots.push_back(wide(inout("m", slab.shape, slab.m, {kRoundings, t.m_size})));
+  problem.slots.push_back(wide(inout("v", slab.shape, slab.v, {kRoundings, t.v_size})));
+  problem.body = [opts, s](Call& call) {
     for (int step = 0; step < kSteps; ++step) {
-      const Tensor dw = call[fmt::format("dw{}", step)];
-      adam_step(call.ctx(), opts, call.state(), call["w"], dw, call["m"], call["v"], {});
+      const Tensor dw = gradients_of(call, s, step);
+      const Tensor w = call["w"], m = call["m"], v = call["v"];
+      adam_step(call.ctx(), opts, call.state(), w, dw, m, v, call["copy"]);
       advance(call.ctx(), call.state(), kBatch);
     }
   };
@@ -151,7 +196,11 @@ std::vector<std::pair<SgdOpts, Setting>> sgd_cases() {
           {{.momentum = 0.9, .weight_decay = 0.1}, {"momentum_decay", 501, 0.1f}},
           {{.momentum = 0.9, .weight_decay = 0.01, .nesterov = true}, {"nesterov", 129}},
           {{.momentum = 0.9}, {"resumed", 65, 0.1f, 1000, false}},
-          {{.momentum = 0.9}, {"no_learning", 65, 0.0f}}};
+          {{.momentum = 0.9}, {"no_learning", 65, 0.0f}},
+          {{.momentum = 0.9}, {.name = "no_copy", .count = 65, .copy = false}},
+          {{}, {.name = "scaled", .count = 333, .loss_scale = 1024}},
+          {{.momentum = 0.9, .weight_decay = 0.1},
+           {.name = "overflow", .count = 333, .loss_scale = 1024, .overflow = 2}}};
 }
 
 std::vector<std::pair<AdamOpts, Setting>> adam_cases() {
@@ -164,7 +213,18 @@ std::vector<std::pair<AdamOpts, Setting>> adam_cases() {
           {{.beta1 = 0.5, .beta2 = 0.9, .eps = 1e-3}, {"other_betas", 129}},
           {{.beta1 = 0}, {"no_first_moment", 129}},
           {{}, {"resumed", 65, 1e-3f, 1000, false}},
-          {{}, {"long_run", 65, 1e-3f, 1'000'000'000, false}}};
+          {{}, {"long_run", 65, 1e-3f, 1'000'000'000, false}},
+          {{}, {.name = "no_copy", .count = 65, .copy = false}},
+          {{}, {.name = "scaled", .count = 333, .loss_scale = 1024}},
+          {{.weight_decay = 0.1},
+           {.name = "overflow", .count = 333, .loss_scale = 1024, .overflow = 1}},
+          {{},
+           {.name = "after_skips",
+            .count = 65,
+            .first_step = 20,
+            .loss_scale = 4,
+            .overflow = 3,
+            .skipped = 17}}};
 }
 
 class OptimizerKernel : public KernelTest {};
@@ -172,12 +232,12 @@ LAMINA_OVER_BACKENDS(OptimizerKernel);
 
 TEST_P(OptimizerKernel, Sgd) {
   Table table(GetParam());
-  for (const auto& [opts, setting] : sgd_cases()) table.check(sgd_problem(opts, setting));
+  for (const auto& [opts, setting] : sgd_cases()) table.check(sgd_problem, opts, setting);
 }
 
 TEST_P(OptimizerKernel, Adam) {
   Table table(GetParam());
-  for (const auto& [opts, setting] : adam_cases()) table.check(adam_problem(opts, setting));
+  for (const auto& [opts, setting] : adam_cases()) table.check(adam_problem, opts, setting);
 }
 
 void expect_close(const Values& got, const Values& want, const std::string& what) {
@@ -188,8 +248,9 @@ void expect_close(const Values& got, const Values& want, const std::string& what
 
 TEST(OptimizerFormula, SgdOnRef) {
   for (const auto& [opts, setting] : sgd_cases()) {
-    const Trajectory t = sgd_formula(opts, setting, Slab("sgd/" + setting.name, setting));
-    const auto values = execute_ref(sgd_problem(opts, setting)).values;
+    const Slab slab("sgd/" + setting.name, setting, DType::f32);
+    const Trajectory t = sgd_formula(opts, setting, slab);
+    const auto values = execute_ref(sgd_problem(opts, setting, DType::f32)).values;
     expect_close(values.at("w"), t.w, "w of sgd/" + setting.name);
     if (opts.momentum != 0) expect_close(values.at("m"), t.m, "m of sgd/" + setting.name);
   }
@@ -197,25 +258,13 @@ TEST(OptimizerFormula, SgdOnRef) {
 
 TEST(OptimizerFormula, AdamOnRef) {
   for (const auto& [opts, setting] : adam_cases()) {
-    const Trajectory t = adam_formula(opts, setting, Slab("adam/" + setting.name, setting));
-    const auto values = execute_ref(adam_problem(opts, setting)).values;
+    const Slab slab("adam/" + setting.name, setting, DType::f32);
+    const Trajectory t = adam_formula(opts, setting, slab);
+    const auto values = execute_ref(adam_problem(opts, setting, DType::f32)).values;
     expect_close(values.at("w"), t.w, "w of adam/" + setting.name);
     expect_close(values.at("m"), t.m, "m of adam/" + setting.name);
     expect_close(values.at("v"), t.v, "v of adam/" + setting.name);
   }
-}
-
-TEST_P(OptimizerKernel, AdvanceCountsStepsAndSamples) {
-  Context ctx = make_context({.backend = GetParam(), .threads = 2});
-  Buffer memory = ctx.allocate(sizeof(StepState));
-  StepState state{.step = (1LL << 40), .cursor = 7, .lr = 0.25f};
-  ctx.copy_in(memory.data(), &state, sizeof state);
-  advance(ctx, static_cast<StepState*>(memory.data()), 64);
-  advance(ctx, static_cast<StepState*>(memory.data()), 36);
-  ctx.copy_out(&state, memory.data(), sizeof state);
-  EXPECT_EQ(state.step, (1LL << 40) + 2);
-  EXPECT_EQ(state.cursor, 107);
-  EXPECT_EQ(state.lr, 0.25f);
 }
 
 }  // namespace

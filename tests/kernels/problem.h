@@ -86,6 +86,8 @@ struct Problem {
   std::vector<std::pair<std::string, std::string>> in_place = {};
 
   std::string unfit = {};  // why it shows nothing in this dtype
+  // The contract wants 16-byte alignment on cuda: no run off it there.
+  bool aligned_on_cuda = false;
 
   // Rounds what goes in to the dtypes it goes in with.
   void round_inputs();

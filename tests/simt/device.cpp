@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/simt/device.h"
 
+#include <cstdlib>
 #include <cstring>
 #include <utility>
 
@@ -55,6 +56,12 @@ void SimtDevice::zero(void* device, std::size_t bytes) {
 
 void SimtDevice::synchronize() { refuse_while_recording("synchronize"); }
 
+std::optional<std::size_t> SimtDevice::free_bytes() const {
+  const char* const text = std::getenv("LAMINA_SIMT_MEMORY");
+  if (text == nullptr) return std::nullopt;
+  return std::strtoull(text, nullptr, 10);
+}
+
 std::string SimtDevice::describe() const { return "CUDA kernels on the host, one thread"; }
 
 void SimtDevice::submit(std::function<void()> work) {
@@ -92,7 +99,9 @@ SimtDevice& device_of(Context& ctx) {
 
 namespace lamina::cuda {
 
-std::unique_ptr<Device> make_device(bool) { return std::make_unique<simt::SimtDevice>(); }
+std::unique_ptr<Device> make_device(const ContextOpts&) {
+  return std::make_unique<simt::SimtDevice>();
+}
 
 CUstream_st* stream_of(Context&) { return nullptr; }
 

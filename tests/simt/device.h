@@ -24,6 +24,8 @@ class SimtDevice final : public HostDevice {
   void copy_out(void* host, const void* device, std::size_t bytes) override;
   void zero(void* device, std::size_t bytes) override;
   void synchronize() override;
+  // As much as LAMINA_SIMT_MEMORY says, in bytes, whatever has been allocated; else unlimited.
+  std::optional<std::size_t> free_bytes() const override;
   std::string describe() const override;
 
   // Does the work now or, while recording, when it is replayed.

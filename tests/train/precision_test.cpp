@@ -1,6 +1,6 @@
-// Training on the cuda backend in every precision: it follows the CPU's fp32, a recorded step equals
-// the walked one, an overflow of f16 costs a step and no more, and a step moves nothing between host
-// and device. Runs with a GPU, and on the host with the kernels of tests/simt.
+// Training on the cuda backend in every precision: it follows the CPU's fp32, a recorded step
+// equals the walked one, an overflow of f16 costs a step and no more, and a step moves nothing
+// between host and device. Runs with a GPU, and on the host with the kernels of tests/simt.
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <cmath>
@@ -73,9 +73,7 @@ class CudaTraining : public testing::TestWithParam<Precision> {
     hooks.stop_requested = [&] { return stop_after > 0 && ++calls >= stop_after; };
     const bool resume = fs::exists(folder_ / "state.safetensors");
     TrainOutcome outcome = trainer.run(hooks, resume);
-    return {std::move(outcome),
-            read_safetensors(folder_ / "weights.safetensors"),
-            ctx.transfers()};
+    return {std::move(outcome), read_safetensors(folder_ / "weights.safetensors"), ctx.transfers()};
   }
   void forget() { fs::remove(folder_ / "state.safetensors"); }
 
@@ -89,17 +87,14 @@ INSTANTIATE_TEST_SUITE_P(cuda,
                          [](const auto& test) { return std::string(name_of(test.param)); });
 
 double unit_roundoff(Precision precision) {
-  return precision == Precision::bf16   ? 0x1p-9
-         : precision == Precision::fp16 ? 0x1p-12
-                                        : 0x1p-24;
+  return precision == Precision::bf16 ? 0x1p-9 : precision == Precision::fp16 ? 0x1p-12 : 0x1p-24;
 }
 
-// The losses of the epochs stay near those of the CPU. Twenty-two steps of Adam amplify the rounding
-// of the activations; without a bound for that, a thousand roundings in f32 and eight in 16 bits are
-// what a wrong gradient or a parameter that never moves cannot meet.
+// The losses of the epochs stay near those of the CPU. Twenty-two steps of Adam amplify the
+// rounding of the activations; without a bound for that, a thousand roundings in f32 and eight in
+// 16 bits are what a wrong gradient or a parameter that never moves cannot meet.
 TEST_P(CudaTraining, FollowsTheCpu) {
-  const double bound =
-      (GetParam() == Precision::fp32 ? 1000 : 8) * 2.3 * unit_roundoff(GetParam());
+  const double bound = (GetParam() == Precision::fp32 ? 1000 : 8) * 2.3 * unit_roundoff(GetParam());
   for (const char* net : {"lenet_bn", "lenet5", "lenet_fashion", "fc2_mnist", "cnn_mnist"}) {
     const Result cpu = train(small(net, Precision::fp32), BackendKind::cpu);
     forget();
@@ -170,7 +165,7 @@ TEST_P(CudaTraining, AnOverflowCostsAStep) {
   auto* const state = static_cast<StepState*>(memory.data());
   const Buffer arena = ctx.allocate(walk.arena_bytes());
   walk.bind(arena.bytes_at(0), state);
-  TrainStep step(ctx, walk, optimizer, metrics, state, false);
+  TrainStep step(ctx, walk, optimizer, metrics.device(), state, false);
 
   StepState now{.lr = 1e-3f, .loss_scale = 0x1p40f, .growth_interval = 2};
   ctx.copy_in(state, &now, sizeof now);

@@ -1,0 +1,144 @@
+// What a step does besides the passes: samples in, losses, optimizers.
+// SPDX-License-Identifier: Apache-2.0
+#include "kernels/checks.h"
+
+#include "kernels/check_args.h"
+
+namespace lamina::checks {
+
+void loss(const Context& ctx,
+          std::string_view op,
+          const Tensor& x,
+          const Tensor& labels,
+          const Tensor& loss,
+          const Tensor& dx,
+          const Metrics& metrics,
+          const StepState* state) {
+  real(ctx, op, {"x", x});
+  const std::int64_t classes = x.shape.per_sample();
+  vector(op, {"labels", labels}, DType::i32, x.shape.n);
+  vector(op, {"loss", loss}, statistics_dtype(x.dtype), 1);
+  if (dx) {
+    matrix(op, {"dx", dx}, x.dtype, x.shape.n, classes);
+    same_or_apart(op, {"x", x}, {"dx", dx});
+  }
+  if (metrics.sums) vector(op, {"metrics.sums", metrics.sums}, DType::f64, 3);
+  if (metrics.confusion)
+    vector(op, {"metrics.confusion", metrics.confusion}, DType::i64, classes * classes);
+  if (metrics.history) {
+    vector(op, {"metrics.history", metrics.history}, DType::f32, metrics.history.numel());
+    has_state(op, state);
+  }
+}
+
+namespace {
+
+// Weights are f32 (f64 on ref); only cuda has 16-bit gradients and copies.
+void parameters(const Context& ctx,
+                std::string_view op,
+                const Tensor& w,
+                const Tensor& dw,
+                const Tensor& copy) {
+  real(ctx, op, {"w", w});
+  LAMINA_CHECK(statistics_dtype(w.dtype) == w.dtype,
+               "{}: w is {}; parameters are kept in f32.",
+               op,
+               name_of(w.dtype));
+  const bool narrow = ctx.backend() == BackendKind::cuda && dw && takes(ctx.backend(), dw.dtype);
+  vector(op, {"dw", dw}, narrow ? dw.dtype : w.dtype, w.numel());
+  apart(op, {"w", w}, {"dw", dw});
+  if (copy) {
+    vector(op, {"copy", copy}, dw.dtype, w.numel());
+    apart(op, {"w", w}, {"copy", copy});
+    apart(op, {"dw", dw}, {"copy", copy});
+  }
+}
+
+}  // namespace
+
+void sgd_step(const Context& ctx,
+              const SgdOpts& opts,
+              const StepState* state,
+              const Tensor& w,
+              const Tensor& dw,
+              const Tensor& m,
+              const Tensor& copy) {
+  constexpr auto op = "sgd_step";
+  parameters(ctx, op, w, dw, copy);
+  if (opts.momentum != 0 || m) vector(op, {"m", m}, w.dtype, w.numel());
+  has_state(op, state);
+  LAMINA_CHECK(!opts.nesterov || opts.momentum > 0,
+               "{}: Nesterov needs a momentum above 0, not {}.",
+               op,
+               opts.momentum);
+}
+
+void adam_step(const Context& ctx,
+               const AdamOpts& opts,
+               const StepState* state,
+               const Tensor& w,
+               const Tensor& dw,
+               const Tensor& m,
+               const Tensor& v,
+               const Tensor& copy) {
+  constexpr auto op = "adam_step";
+  parameters(ctx, op, w, dw, copy);
+  for (const Arg& a : {Arg{"m", m}, {"v", v}}) vector(op, a, w.dtype, w.numel());
+  apart(op, {"m", m}, {"v", v});
+  has_state(op, state);
+  LAMINA_CHECK(opts.beta1 >= 0 && opts.beta1 < 1 && opts.beta2 >= 0 && opts.beta2 < 1,
+               "{}: beta1 {} and beta2 {} must lie in [0, 1).",
+               op,
+               opts.beta1,
+               opts.beta2);
+}
+
+void find_overflow(const Context& ctx, const StepState* state, const Tensor& dw) {
+  real(ctx, "find_overflow", {"dw", dw});
+  has_state("find_overflow", state);
+}
+
+void advance(const StepState* state, std::int64_t samples) {
+  has_state("advance", state);
+  LAMINA_CHECK(samples >= 0, "advance: {} samples cannot be negative.", samples);
+}
+
+void prepare(const Context& ctx,
+             const PrepareOpts& opts,
+             const StepState* state,
+             const Tensor& images,
+             const Tensor& labels,
+             const Tensor& order,
+             const Tensor& x,
+             const Tensor& y) {
+  constexpr auto op = "prepare";
+  real(ctx, op, {"x", x});
+  dims(op,
+       {"images", images},
+       DType::u8,
+       {images.shape.n, images.shape.h, images.shape.w, x.shape.c});
+  vector(op, {"labels", labels}, DType::i32, images.shape.n);
+  vector(op, {"order", order}, DType::i32, order.numel());
+  vector(op, {"y", y}, DType::i32, x.shape.n);
+  has_state(op, state);
+  const auto channels = static_cast<std::int64_t>(opts.mean.size());
+  LAMINA_CHECK(x.shape.c <= channels,
+               "{}: images of {} channels; at most {} can be normalised.",
+               op,
+               x.shape.c,
+               channels);
+  for (std::int64_t c = 0; c < x.shape.c; ++c) {
+    LAMINA_CHECK(opts.stddev[c] > 0,
+                 "{}: the standard deviation of channel {} is {}; it must be positive.",
+                 op,
+                 c,
+                 opts.stddev[c]);
+  }
+  LAMINA_CHECK(order.numel() >= x.shape.n,
+               "{}: a batch of {} from an order of {} samples; use a smaller batch.",
+               op,
+               x.shape.n,
+               order.numel());
+}
+
+}  // namespace lamina::checks
