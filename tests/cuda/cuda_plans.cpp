@@ -1,6 +1,7 @@
 // Asks cuDNN for a plan for every pass of every convolution of some nets, on devices that are only
 // described, so it needs no GPU:
 //   cuda_plans --device tests/cuda/devices/h100.json --dtype bf16 lenet_bn cnn_mnist
+//   cuda_plans --this-device         (with a GPU: its description, as in tests/cuda/devices)
 // Prints a row a pass: the engine and its knobs, and its workspace. Exits with 1 when a pass has no
 // engine. Each layer is planned in a process of its own, because cuDNN can crash on a graph that it
 // cannot take.
@@ -17,6 +18,7 @@
 
 #include "engine/graph/fuse.h"
 #include "nets/registry.h"
+#include "tests/cuda/describe_device.h"
 #include "tests/cuda/plan_device.h"
 
 namespace lamina::test {
@@ -25,7 +27,7 @@ namespace {
 struct Options {
   std::vector<std::string> nets, devices, dtypes{"f32", "bf16", "f16"};
   std::int64_t batch = 64;
-  bool tf32 = false;
+  bool tf32 = false, this_device = false;
 };
 
 // A convolution of a net, as Program would compile it for training.
@@ -151,15 +153,22 @@ int run(const Options& opts) {
 int main(int argc, char** argv) {
   lamina::test::Options opts;
   CLI::App app("Asks cuDNN for the plans of nets, on devices that are only described.");
-  app.add_option("nets", opts.nets, "ids of nets")->required();
-  app.add_option("--device", opts.devices, "files that describe devices")
-      ->required()
-      ->allow_extra_args(false);
+  app.add_option("nets", opts.nets, "ids of nets");
+  app.add_option("--device", opts.devices, "files that describe devices")->allow_extra_args(false);
+  app.add_flag("--this-device", opts.this_device, "print the description of the GPU at hand");
   app.add_option("--dtype", opts.dtypes, "f32, bf16, f16")->delimiter(',')->allow_extra_args(false);
   app.add_option("--batch", opts.batch, "samples");
   app.add_flag("--tf32", opts.tf32, "let tensor cores multiply f32");
   CLI11_PARSE(app, argc, argv);
+  if (!opts.this_device && (opts.nets.empty() || opts.devices.empty())) {
+    fmt::print(stderr, "cuda_plans: name nets and --device files, or give --this-device.\n");
+    return 2;
+  }
   try {
+    if (opts.this_device) {
+      fmt::print("{}\n", lamina::test::describe_device());
+      return 0;
+    }
     return lamina::test::run(opts);
   } catch (const lamina::Error& error) {
     fmt::print(stderr, "{}\n", error.details());

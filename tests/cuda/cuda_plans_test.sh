@@ -21,4 +21,11 @@ status=0
 [ "$status" -eq 1 ] || { echo "a card without bf16: exit code $status, not 1"; exit 1; }
 grep -q "^turing *lenet_bn .* f32 *backward_data eng" "$out/turing"
 grep -q '^5 plans for 4 layers, 2 layers without,' "$out/turing"
+# Without a GPU there is nothing to describe, and cuDNN's refusal is passed on.
+if ! nvidia-smi >/dev/null 2>&1; then
+  status=0
+  "$plans" --this-device 2>"$out/none" || status=$?
+  [ "$status" -eq 2 ] || { echo "--this-device without a GPU: exit code $status, not 2"; exit 1; }
+  grep -q 'cuDNN' "$out/none"
+fi
 echo "cuda_plans: all as expected"
