@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernels/add.h"
 
+#include <cmath>
+
 #include "kernels/checks.h"
 #include "kernels/cuda/act_math.h"
 #include "kernels/cuda/pointwise.h"
@@ -10,10 +12,19 @@
 namespace lamina {
 namespace {
 
+// The activations that are bounds; others would take more registers than the sum is worth.
 struct Forward {
-  Act act;
-  LAMINA_DEVICE float operator()(float a, float b) const { return cuda::activate(act, a + b); }
+  float least, most;
+  LAMINA_DEVICE float operator()(float a, float b) const {
+    const float sum = a + b;
+    return sum < least ? least : (sum > most ? most : sum);  // NaN stays
+  }
 };
+
+Forward bounds_of(Act act) {
+  const bool relu = act == Act::relu || act == Act::relu6;
+  return {relu ? 0.0f : -INFINITY, act == Act::relu6 ? 6.0f : INFINITY};
+}
 
 // y may be null without an activation; so may da or db. One of them may be dy.
 template <int width, class T>
@@ -44,8 +55,9 @@ LAMINA_KERNEL backward(Act act, const T* y, const T* dy, T* da, T* db, std::int6
 void cuda::add_forward(Context& ctx, Act act, const Tensor& a, const Tensor& b, const Tensor& y) {
   checks::add_forward(ctx, a, b, y);
   visit_compute(y.dtype, "add_forward", [&]<class T>(T) {
-    map(ctx, "add_forward", a.as<T>(), b.as<T>(), y.as<T>(), y.numel(), Forward{act});
+    map(ctx, "add_forward", a.as<T>(), b.as<T>(), y.as<T>(), y.numel(), bounds_of(act));
   });
+  if (act == Act::tanh || act == Act::sigmoid) cuda::act_forward(ctx, act, y, y);
 }
 
 void cuda::add_backward(
