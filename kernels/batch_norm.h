@@ -1,11 +1,11 @@
 // Batch normalisation over N, H, W for each channel, with an activation fused behind it.
-//   train   y = act( gamma * (x - mean) * invstd + beta ),  invstd = 1/sqrt(var + eps), var biased
-//   over N*H*W
+//   train   y = act( gamma * (x - mean) * invstd + beta )
+//           invstd = 1/sqrt(var + eps), var biased, over N*H*W
 //           running = (1 - momentum) * running + momentum * batch, with the unbiased variance
 //           (PyTorch's rule)
 //   infer   the same with the running statistics
-//   x, y, dx, dy  [N,H,W,C]     gamma, beta, dgamma, dbeta, running_mean, running_var, mean, invstd
-//   [C]
+//   x, y, dx, dy  [N,H,W,C]
+//   gamma, beta, dgamma, dbeta, running_mean, running_var, mean, invstd  [C]
 // Statistics are f32 (f64 for f64 tensors). Ioffe, Szegedy, https://arxiv.org/abs/1502.03167
 // SPDX-License-Identifier: Apache-2.0
 #pragma once

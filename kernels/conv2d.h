@@ -1,8 +1,9 @@
 // Two-dimensional convolution (cross-correlation), with bias and an activation fused behind it.
-//   y[n,p,q,k] = act( b[k] + sum_{r,s,c} x[n, p*stride_h + r*dilation_h - pad_h, q*stride_w + ... ,
-//   g*C/G + c] * w[k,r,s,c] ) x  [N,H,W,C]        y  [N,P,Q,K]       P = (H + 2*pad_h -
-//   dilation_h*(R-1) - 1) / stride_h + 1 w  [K,R,S,C/G]      b  [K] or empty    (PyTorch's OIHW at
-//   the border, KRSC here)
+//   y[n,p,q,k] = act( b[k] + sum over r, s, c of
+//                     x[n, p*stride_h + r*dilation_h - pad_h, q*stride_w + ..., g*C/G + c] *
+//                     w[k,r,s,c] ),  g the group of filter k
+//   x  [N,H,W,C]    y  [N,P,Q,K]    P = (H + 2*pad_h - dilation_h*(R-1) - 1) / stride_h + 1
+//   w  [K,R,S,C/G] (PyTorch's OIHW at the border)    b  [K] or empty
 // A plan is built once from shapes and owned by the layer; it keeps library handles, no tensors. On
 // cuda every tensor starts at a multiple of 16 bytes.
 // SPDX-License-Identifier: Apache-2.0

@@ -1,7 +1,7 @@
 // Fully connected layer, with bias and an activation fused behind it.
 //   y[n,k] = act( b[k] + sum_i x[n,i] * w[k,i] )
-//   x  [N,in] (the NHWC memory of any shape with in = H*W*C)    w  [K,in]    b  [K] or empty    y
-//   [N,K]
+//   x  [N,in] (the NHWC memory of any shape with in = H*W*C)
+//   w  [K,in]    b  [K] or empty    y  [N,K]
 // On cuda every tensor starts at a multiple of 16 bytes.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once

@@ -5,8 +5,8 @@
 // dw is f32, on cuda also bf16 or f16. The learning rate and the step number
 // t = step + 1 - skipped come from `state` (device memory). Where find_overflow() has found one,
 // nothing is changed.
-// SGD (PyTorch's):   g = dw + weight_decay*w;  m = momentum*m + g;  w -= lr * (nesterov ? g +
-// momentum*m : m)
+// SGD (PyTorch's):   g = dw + weight_decay*w;  m = momentum*m + g
+//                    w -= lr * (nesterov ? g + momentum*m : m)
 //                    without momentum m may be empty and w -= lr*g
 // Adam, Kingma & Ba, https://arxiv.org/abs/1412.6980, with PyTorch's placement of eps:
 //                    g = dw + weight_decay*w  (L2), or w -= lr*weight_decay*w (decoupled, AdamW)

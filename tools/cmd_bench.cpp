@@ -73,10 +73,7 @@ class Bench {
  public:
   Bench(Context& ctx, const std::string& net, const BenchFlags& flags)
       : ctx_(&ctx),
-        model_(ctx,
-               build_net(net),
-               parameter_dtype(precision_from_name(flags.precision)),
-               compute_dtype(precision_from_name(flags.precision))),
+        model_(ctx, build_net(net), precision_from_name(flags.precision)),
         data_(
             ctx,
             random_images(

@@ -80,7 +80,7 @@ void evaluate(const EvalFlags& flags) {
   const TensorFile weights = read_safetensors(flags.weights);
   const Precision precision = precision_from_name(flags.precision);
   Context ctx = open_device(flags.device, flags.threads, precision);
-  Model model(ctx, std::move(graph), parameter_dtype(precision), compute_dtype(precision));
+  Model model(ctx, std::move(graph), precision);
   model.load_state_dict(weights, flags.weights);
   const DeviceDataset data(ctx, dataset);
   Evaluator evaluator(model,

@@ -119,7 +119,7 @@ void run(const RunFlags& flags) {
 
   const Precision precision = precision_from_name(flags.precision);
   Context ctx = open_device(flags.device, flags.threads, precision);
-  Model model(ctx, std::move(graph), parameter_dtype(precision), compute_dtype(precision));
+  Model model(ctx, std::move(graph), precision);
   model.load_state_dict(weights, flags.weights);
   ProgramOpts opts{.batch = input.shape[0],
                    .mode = flags.train ? Mode::train : Mode::eval,

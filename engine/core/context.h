@@ -41,8 +41,8 @@ class Device {
   virtual std::optional<std::size_t> free_bytes() const { return std::nullopt; }
   virtual std::string describe() const = 0;  // "Intel(R) Xeon(R), 2 threads, oneDNN 2.6.3"
 
-  // Names what is launched until end_range(), for profilers; ranges nest.
-  virtual void begin_range(const std::string&) {}
+  // Names what is launched until end_range(), for profilers: a layer and its pass. Ranges nest.
+  virtual void begin_range(std::string_view, std::string_view) {}
   virtual void end_range() {}
 
   // Between the two, ops are listed and nothing runs; allocate, release, copies and synchronize are

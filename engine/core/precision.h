@@ -1,9 +1,10 @@
 // How a net computes: the dtype of its activations and of the weights it multiplies with, and the
 // dtype its parameters are kept in.
 //   fp32           everything f32
-//   tf32           f32, factors of products rounded to 10 bits of mantissa (tensor cores; cuda
-//   only) bf16, fp16     16-bit activations and products, f32 sums, statistics and parameters (cuda
-//   only) fp64           for checking (ref only)
+//   tf32           f32, factors of products rounded to 10 bits of mantissa (tensor cores)
+//   bf16, fp16     16-bit activations and products, f32 sums, statistics and parameters
+//   fp64           for checking
+// fp32 is everywhere, fp64 on ref alone, the others on cuda alone.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 

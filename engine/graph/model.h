@@ -13,6 +13,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "engine/core/precision.h"
 #include "engine/files/safetensors.h"
 #include "engine/graph/graph.h"
 
@@ -26,6 +27,9 @@ class Model {
         Graph graph,
         DType dtype = DType::f32,
         std::optional<DType> compute = std::nullopt);
+  Model(Context& ctx, Graph graph, Precision precision)
+      : Model(ctx, std::move(graph), parameter_dtype(precision), lamina::compute_dtype(precision)) {
+  }
 
   struct Entry {
     std::string name;  // "conv1.0.weight"

@@ -216,7 +216,7 @@ template <class Pass>
 void Program::run_pass(const std::string& name, const char* pass, const Pass& body) const {
   Device& device = model_->context().device();
   if (observer_) observer_(name, pass, true);
-  device.begin_range(name + " " + pass);
+  device.begin_range(name, pass);
   try {
     body();
   } catch (const Error& error) {

@@ -15,7 +15,7 @@ Tensor part_of(const Buffer& slab, const Model::Stretch& stretch) {
 }  // namespace
 
 Optimizer::Optimizer(Model& model, const TrainConfig& config)
-    : model_(&model), adam_(config.optimizer != "sgd") {
+    : model_(&model), stretches_(model.stretches()), adam_(config.optimizer != "sgd") {
   if (adam_) {
     adam_opts_.weight_decay = config.weight_decay;
     adam_opts_.decoupled = config.optimizer == "adamw";
@@ -29,11 +29,10 @@ Optimizer::Optimizer(Model& model, const TrainConfig& config)
 
 void Optimizer::step(StepState* state) {
   Context& ctx = model_->context();
-  const std::vector<Model::Stretch> stretches = model_->stretches();
   if (model_->compute_dtype() == DType::f16) {
-    for (const Model::Stretch& s : stretches) find_overflow(ctx, state, s.dw, s.first);
+    for (const Model::Stretch& s : stretches_) find_overflow(ctx, state, s.dw, s.first);
   }
-  for (const Model::Stretch& s : stretches) {
+  for (const Model::Stretch& s : stretches_) {
     const Tensor m = part_of(m_, s);
     if (adam_)
       adam_step(ctx, adam_opts_, state, s.w, s.dw, m, part_of(v_, s), s.copy);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "engine/graph/model.h"
 #include "engine/train/config.h"
@@ -23,6 +24,7 @@ class Optimizer {
 
  private:
   Model* model_;
+  std::vector<Model::Stretch> stretches_;
   bool adam_;
   AdamOpts adam_opts_;
   SgdOpts sgd_opts_;

@@ -5,7 +5,6 @@
 #include <chrono>
 
 #include "engine/core/philox.h"
-#include "engine/core/precision.h"
 #include "engine/data/split.h"
 #include "engine/files/atomic_file.h"
 #include "engine/graph/summary.h"
@@ -52,10 +51,7 @@ struct Trainer::Machine {
           Graph graph,
           const Dataset& train,
           const Dataset& test_set)
-      : model(ctx,
-              std::move(graph),
-              parameter_dtype(precision_from_name(config.precision)),
-              compute_dtype(precision_from_name(config.precision))),
+      : model(ctx, std::move(graph), precision_from_name(config.precision)),
         train_data(ctx, train),
         test_data(ctx, test_set),
         prepare(parse_normalize(config.normalize, train)),

@@ -159,7 +159,9 @@ CudnnTarget CudaDevice::cudnn_target() {
           .timer = timer_.get()};
 }
 
-void CudaDevice::begin_range(const std::string& name) { nvtxRangePushA(name.c_str()); }
+void CudaDevice::begin_range(std::string_view name, std::string_view pass) {
+  nvtxRangePushA(fmt::format("{} {}", name, pass).c_str());
+}
 void CudaDevice::end_range() { nvtxRangePop(); }
 
 // With LAMINA_SYNC=1 launches run at once: nothing can be waited for while it is recorded.

@@ -29,7 +29,7 @@ class CudaDevice final : public Device, public CudnnDevice {
   void synchronize() override;
   std::optional<std::size_t> free_bytes() const override;
   std::string describe() const override;
-  void begin_range(const std::string& name) override;
+  void begin_range(std::string_view name, std::string_view pass) override;
   void end_range() override;
   void begin_recording() override;
   std::unique_ptr<Recording> end_recording() override;

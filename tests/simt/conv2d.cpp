@@ -18,11 +18,7 @@ struct Checks {
 
 std::unique_ptr<Conv2d> cuda::make_conv2d(Context& ctx, const Conv2dDesc& desc) {
   checks::conv2d(ctx, desc);
-  Conv2dDesc in_f32 = desc;
-  in_f32.dtype = DType::f32;
-  Context ref = simt::ref_context();
-  return std::make_unique<simt::LibraryDouble<Conv2d, Conv2dDesc, Checks>>(
-      ctx, desc, ref::make_conv2d(ref, in_f32));
+  return simt::make_double<Checks>(ctx, desc, ref::make_conv2d);
 }
 
 }  // namespace lamina

@@ -81,4 +81,15 @@ class LibraryDouble final : public Plan {
 // the number of OpenMP's threads besides.
 inline Context ref_context() { return {BackendKind::ref, 1, ref::make_device(1)}; }
 
+// make: the reference's maker of such plans.
+template <class Checks, class Desc, class Plan>
+std::unique_ptr<Plan> make_double(Context& ctx,
+                                  Desc desc,
+                                  std::unique_ptr<Plan> (&make)(Context&, const Desc&)) {
+  const Desc asked = desc;
+  desc.dtype = DType::f32;
+  Context ref = ref_context();
+  return std::make_unique<LibraryDouble<Plan, Desc, Checks>>(ctx, asked, make(ref, desc));
+}
+
 }  // namespace lamina::simt

@@ -18,11 +18,7 @@ struct Checks {
 
 std::unique_ptr<Linear> cuda::make_linear(Context& ctx, const LinearDesc& desc) {
   checks::linear(ctx, desc);
-  LinearDesc in_f32 = desc;
-  in_f32.dtype = DType::f32;
-  Context ref = simt::ref_context();
-  return std::make_unique<simt::LibraryDouble<Linear, LinearDesc, Checks>>(
-      ctx, desc, ref::make_linear(ref, in_f32));
+  return simt::make_double<Checks>(ctx, desc, ref::make_linear);
 }
 
 }  // namespace lamina
