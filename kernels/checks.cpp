@@ -13,6 +13,20 @@ void accumulate(const Context& ctx, const Tensor& x, const Tensor& y) {
   apart("accumulate", {"x", x}, {"y", y});
 }
 
+void adaptive_avg_pool_forward(const Context& ctx, const Tensor& x, const Tensor& y) {
+  constexpr auto op = "adaptive_avg_pool_forward";
+  real(ctx, op, {"x", x});
+  dims(op, {"y", y}, x.dtype, {x.shape.n, y.shape.h, y.shape.w, x.shape.c});
+  apart(op, {"x", x}, {"y", y});
+}
+
+void adaptive_avg_pool_backward(const Context& ctx, const Tensor& dy, const Tensor& dx) {
+  constexpr auto op = "adaptive_avg_pool_backward";
+  real(ctx, op, {"dx", dx});
+  dims(op, {"dy", dy}, dx.dtype, {dx.shape.n, dy.shape.h, dy.shape.w, dx.shape.c});
+  apart(op, {"dy", dy}, {"dx", dx});
+}
+
 void add_forward(const Context& ctx, const Tensor& a, const Tensor& b, const Tensor& y) {
   constexpr auto op = "add_forward";
   real(ctx, op, {"a", a});

@@ -27,6 +27,9 @@ bool takes(BackendKind backend, DType dtype);
 
 void accumulate(const Context& ctx, const Tensor& x, const Tensor& y);
 
+void adaptive_avg_pool_forward(const Context& ctx, const Tensor& x, const Tensor& y);
+void adaptive_avg_pool_backward(const Context& ctx, const Tensor& dy, const Tensor& dx);
+
 void add_forward(const Context& ctx, const Tensor& a, const Tensor& b, const Tensor& y);
 void add_backward(const Context& ctx,
                   Act act,

@@ -3,6 +3,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernels/accumulate.h"
 #include "kernels/activation.h"
+#include "kernels/adaptive_pool.h"
 #include "kernels/add.h"
 #include "kernels/batch_norm.h"
 #include "kernels/concat.h"
@@ -27,6 +28,8 @@ namespace lamina::cuda {
 using T = const Tensor&;
 
 LAMINA_STUB(void, accumulate, T, T)
+LAMINA_STUB(void, adaptive_avg_pool_forward, T, T)
+LAMINA_STUB(void, adaptive_avg_pool_backward, T, T)
 LAMINA_STUB(void, add_forward, Act, T, T, T)
 LAMINA_STUB(void, add_backward, Act, T, T, T, T)
 LAMINA_STUB(void, concat, std::span<const Tensor>, T)

@@ -6,6 +6,7 @@
 #include <functional>
 
 #include "kernels/accumulate.h"
+#include "kernels/adaptive_pool.h"
 #include "kernels/softmax.h"
 #include "kernels/upsample.h"
 #include "tests/kernels/harness.h"
@@ -240,6 +241,22 @@ TEST_P(ArgumentChecks, SoftmaxAndUpsample) {
         upsample_backward(ctx_, tensor({2, 8, 8, 4}), x);
       },
       {"upsample_backward", "dy is"});
+}
+
+TEST_P(ArgumentChecks, AdaptivePool) {
+  const Tensor x = tensor(kShape);
+  refuses(
+      [&] {
+        adaptive_avg_pool_forward(ctx_, x, tensor({2, 1, 1, 4}));
+      },
+      {"adaptive_avg_pool_forward", "y is"});
+  refuses([&] { adaptive_avg_pool_forward(ctx_, x, x); },
+          {"adaptive_avg_pool_forward", "share memory"});
+  refuses(
+      [&] {
+        adaptive_avg_pool_backward(ctx_, tensor({3, 1, 1, 3}), x);
+      },
+      {"adaptive_avg_pool_backward", "dy is"});
 }
 
 }  // namespace
