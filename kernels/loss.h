@@ -1,10 +1,12 @@
 // Classification losses, forward and gradient in one pass, with the metrics of the batch.
 //   x       [N,F]   logits (cross_entropy) or log-probabilities (nll)
 //   labels  [N] i32, each in [0, F)       (checked where the data are loaded)
-//   loss    [1]     mean over the N samples, f32 (f64 with f64); overwritten
-//   dx      [N,F]   gradient of that mean, times state->loss_scale unless state is null;
-//                   overwritten; empty in evaluation; may be x
-//   metrics         accumulated (+=), so that an epoch is read once; any tensor may be empty
+//   loss    [1]     weight * mean over the N samples, f32 (f64 with f64); overwritten, or added to
+//                   with opts.add (the losses of auxiliary heads)
+//   dx      [N,F]   gradient of that, times state->loss_scale unless state is null; overwritten;
+//                   empty in evaluation; may be x
+//   metrics         accumulated (+=) without the weight, so that an epoch is read once; any tensor
+//                   may be empty
 // The prediction of a sample is the first index of its largest x.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
@@ -14,6 +16,11 @@
 
 namespace lamina {
 
+struct LossOpts {
+  double weight = 1.0;
+  bool add = false;
+};
+
 struct Metrics {
   Tensor sums;       // f64[3]: sum of the samples' losses, correct predictions, samples
   Tensor confusion;  // i64[F*F]: row = label, column = prediction
@@ -21,6 +28,7 @@ struct Metrics {
 };
 
 using cross_entropy_fn = void(Context& ctx,
+                              const LossOpts& opts,
                               const Tensor& x,
                               const Tensor& labels,
                               const Tensor& loss,
@@ -29,6 +37,7 @@ using cross_entropy_fn = void(Context& ctx,
                               const StepState* state);
 LAMINA_OP(cross_entropy)
 using nll_fn = void(Context& ctx,
+                    const LossOpts& opts,
                     const Tensor& x,
                     const Tensor& labels,
                     const Tensor& loss,

@@ -26,6 +26,7 @@ std::int64_t first_of(const float* row, std::int64_t length, float value) {
 template <bool logits>
 void classify(Context& ctx,
               std::string_view op,
+              const LossOpts& opts,
               const Tensor& x,
               const Tensor& labels,
               const Tensor& loss,
@@ -43,7 +44,8 @@ void classify(Context& ctx,
                  label_of[n],
                  classes);
   auto* const results = device_of(ctx).scratch<Sample>(static_cast<std::size_t>(samples));
-  const float loss_scale = state != nullptr ? state->loss_scale : 1.0f;
+  const float loss_scale =
+      static_cast<float>(opts.weight) * (state != nullptr ? state->loss_scale : 1.0f);
   const float share = loss_scale / static_cast<float>(samples);
   for_each_row(ctx, x, [&](std::int64_t offset, std::int64_t length) {
     const std::int64_t n = offset / length;
@@ -77,9 +79,11 @@ void classify(Context& ctx,
     if (metrics.confusion)
       ++metrics.confusion.as<std::int64_t>()[label_of[n] * classes + results[n].prediction];
   }
-  *loss.as<float>() = static_cast<float>(total / static_cast<double>(samples));
+  const double mean = total / static_cast<double>(samples);
+  const double before = opts.add ? static_cast<double>(*loss.as<float>()) : 0.0;
+  *loss.as<float>() = static_cast<float>(before + opts.weight * mean);
   if (metrics.history)
-    metrics.history.as<float>()[state->step % metrics.history.numel()] = *loss.as<float>();
+    metrics.history.as<float>()[state->step % metrics.history.numel()] = static_cast<float>(mean);
   if (metrics.sums) {
     double* const sums = metrics.sums.as<double>();
     sums[0] += total;
@@ -91,23 +95,25 @@ void classify(Context& ctx,
 }  // namespace
 
 void cross_entropy(Context& ctx,
+                   const LossOpts& opts,
                    const Tensor& x,
                    const Tensor& labels,
                    const Tensor& loss,
                    const Tensor& dx,
                    const Metrics& metrics,
                    const StepState* state) {
-  classify<true>(ctx, "cross_entropy", x, labels, loss, dx, metrics, state);
+  classify<true>(ctx, "cross_entropy", opts, x, labels, loss, dx, metrics, state);
 }
 
 void nll(Context& ctx,
+         const LossOpts& opts,
          const Tensor& x,
          const Tensor& labels,
          const Tensor& loss,
          const Tensor& dx,
          const Metrics& metrics,
          const StepState* state) {
-  classify<false>(ctx, "nll", x, labels, loss, dx, metrics, state);
+  classify<false>(ctx, "nll", opts, x, labels, loss, dx, metrics, state);
 }
 
 }  // namespace lamina::cpu

@@ -45,12 +45,14 @@ LAMINA_KERNEL judge(const T* x,
                     std::int64_t samples,
                     int classes,
                     bool logits,
+                    float weight,
                     const StepState* state,
                     std::int64_t* confusion,
                     Sample* results) {
   // Lane f % kWarp alone touches element f of a row: dx may be x, and no other order is kept.
   const int lane = cuda::lane();
-  const float share = (state == nullptr ? 1.0f : state->loss_scale) / static_cast<float>(samples);
+  const float share =
+      weight * (state == nullptr ? 1.0f : state->loss_scale) / static_cast<float>(samples);
   for (std::int64_t n = cuda::first_warp(); n < samples; n += cuda::all_warps()) {
     const T* const row = x + n * classes;
     const int label = labels[n];
@@ -86,8 +88,12 @@ struct History {
 };
 
 // One block. The order of the additions depends on the number of samples alone.
-LAMINA_KERNEL total(
-    const Sample* results, std::int64_t samples, float* loss, double* sums, History history) {
+LAMINA_KERNEL total(const Sample* results,
+                    std::int64_t samples,
+                    LossOpts opts,
+                    float* loss,
+                    double* sums,
+                    History history) {
   LAMINA_SHARED(double, scratch, [cuda::kWarp]);
   double sum = 0.0, correct = 0.0;
   for (std::int64_t n = threadIdx.x; n < samples; n += cuda::kBlock) {
@@ -97,8 +103,10 @@ LAMINA_KERNEL total(
   sum = cuda::block_sum(sum, scratch);
   correct = cuda::block_sum(correct, scratch);
   if (threadIdx.x != 0) return;
-  *loss = static_cast<float>(sum / static_cast<double>(samples));
-  if (history.losses != nullptr) history.losses[history.state->step % history.count] = *loss;
+  const double mean = sum / static_cast<double>(samples);
+  *loss = static_cast<float>((opts.add ? static_cast<double>(*loss) : 0.0) + opts.weight * mean);
+  if (history.losses != nullptr)
+    history.losses[history.state->step % history.count] = static_cast<float>(mean);
   if (sums == nullptr) return;
   sums[0] += sum;
   sums[1] += correct;
@@ -108,6 +116,7 @@ LAMINA_KERNEL total(
 void classify(Context& ctx,
               const char* name,
               bool logits,
+              const LossOpts& opts,
               const Tensor& x,
               const Tensor& labels,
               const Tensor& loss,
@@ -136,6 +145,7 @@ void classify(Context& ctx,
            samples,
            static_cast<int>(x.shape.per_sample()),
            logits,
+           static_cast<float>(opts.weight),
            state,
            metrics.confusion ? metrics.confusion.as<std::int64_t>() : nullptr,
            results);
@@ -148,6 +158,7 @@ void classify(Context& ctx,
       total,
       results,
       samples,
+      opts,
       loss.as<float>(),
       metrics.sums ? metrics.sums.as<double>() : nullptr,
       History{
@@ -157,23 +168,25 @@ void classify(Context& ctx,
 }  // namespace
 
 void cuda::cross_entropy(Context& ctx,
+                         const LossOpts& opts,
                          const Tensor& x,
                          const Tensor& labels,
                          const Tensor& loss,
                          const Tensor& dx,
                          const Metrics& metrics,
                          const StepState* state) {
-  classify(ctx, "cross_entropy", true, x, labels, loss, dx, metrics, state);
+  classify(ctx, "cross_entropy", true, opts, x, labels, loss, dx, metrics, state);
 }
 
 void cuda::nll(Context& ctx,
+               const LossOpts& opts,
                const Tensor& x,
                const Tensor& labels,
                const Tensor& loss,
                const Tensor& dx,
                const Metrics& metrics,
                const StepState* state) {
-  classify(ctx, "nll", false, x, labels, loss, dx, metrics, state);
+  classify(ctx, "nll", false, opts, x, labels, loss, dx, metrics, state);
 }
 
 }  // namespace lamina

@@ -30,6 +30,7 @@ double log_sum_exp(const T* row, std::int64_t count, double largest) {
 void classify(Context& ctx,
               std::string_view op,
               bool logits,
+              const LossOpts& opts,
               const Tensor& x,
               const Tensor& labels,
               const Tensor& loss,
@@ -40,7 +41,7 @@ void classify(Context& ctx,
   visit_real(x.dtype, op, [&]<class T>(T) {
     const std::int64_t samples = x.shape.n, classes = x.shape.per_sample();
     const double share =
-        (state != nullptr ? state->loss_scale : 1.0) / static_cast<double>(samples);
+        opts.weight * (state != nullptr ? state->loss_scale : 1.0) / static_cast<double>(samples);
     double total = 0;
     std::int64_t correct = 0;
     for (std::int64_t n = 0; n < samples; ++n) {
@@ -64,10 +65,11 @@ void classify(Context& ctx,
         dx.as<T>()[n * classes + f] = static_cast<T>(gradient * share);
       }
     }
-    *loss.as<T>() = static_cast<T>(total / static_cast<double>(samples));
+    const double mean = total / static_cast<double>(samples);
+    const double before = opts.add ? static_cast<double>(*loss.as<T>()) : 0.0;
+    *loss.as<T>() = static_cast<T>(before + opts.weight * mean);
     if (metrics.history)
-      metrics.history.as<float>()[state->step % metrics.history.numel()] =
-          static_cast<float>(*loss.as<T>());
+      metrics.history.as<float>()[state->step % metrics.history.numel()] = static_cast<float>(mean);
     if (metrics.sums) {
       double* const sums = metrics.sums.as<double>();
       sums[0] += total;
@@ -80,23 +82,25 @@ void classify(Context& ctx,
 }  // namespace
 
 void ref::cross_entropy(Context& ctx,
+                        const LossOpts& opts,
                         const Tensor& x,
                         const Tensor& labels,
                         const Tensor& loss,
                         const Tensor& dx,
                         const Metrics& metrics,
                         const StepState* state) {
-  classify(ctx, "cross_entropy", true, x, labels, loss, dx, metrics, state);
+  classify(ctx, "cross_entropy", true, opts, x, labels, loss, dx, metrics, state);
 }
 
 void ref::nll(Context& ctx,
+              const LossOpts& opts,
               const Tensor& x,
               const Tensor& labels,
               const Tensor& loss,
               const Tensor& dx,
               const Metrics& metrics,
               const StepState* state) {
-  classify(ctx, "nll", false, x, labels, loss, dx, metrics, state);
+  classify(ctx, "nll", false, opts, x, labels, loss, dx, metrics, state);
 }
 
 }  // namespace lamina

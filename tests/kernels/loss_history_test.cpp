@@ -34,6 +34,7 @@ TEST_P(LossHistory, HasTheLossOfEachStep) {
     const StepState now{.step = step};
     ctx.copy_in(state.data(), &now, sizeof now);
     cross_entropy(ctx,
+                  {},
                   {x.data(), DType::f32, shape},
                   vector_view(labels.data(), DType::i32, kSamples),
                   vector_view(loss.data(), DType::f32, 1),

@@ -62,7 +62,10 @@ Slot gathered(const char* name, DType dtype, const Shape& shape, Values values, 
           .sparse = true};
 }
 
-Problem make_problem(const Family& family, const Case& c, DType dtype = DType::f32) {
+Problem make_problem(const Family& family,
+                     const Case& c,
+                     DType dtype = DType::f32,
+                     const LossOpts& opts = {}) {
   Problem problem{.name = fmt::format("{}/{}", family.name, c.name), .dtype = dtype};
   Draw draw(problem.name);
   const std::int64_t samples = c.shape.n, classes = c.shape.per_sample();
@@ -102,10 +105,11 @@ Problem make_problem(const Family& family, const Case& c, DType dtype = DType::f
                {roundings, {loss_size[0] * total, 0, 0}}),
       gathered("confusion", DType::i64, features(classes, classes), confusion, exactly())};
   if (!family.logits) problem.slot("dx").sparse = true;
-  problem.body = [&family](Call& call) {
+  problem.body = [&family, opts](Call& call) {
     const Metrics metrics{call["sums"], call["confusion"]};
     const StepState* const state = call["state"] ? call.state() : nullptr;
-    family.run(call.ctx(), call["x"], call["labels"], call["loss"], call["dx"], metrics, state);
+    family.run(
+        call.ctx(), opts, call["x"], call["labels"], call["loss"], call["dx"], metrics, state);
   };
   problem.in_place = {{"dx", "x"}};
   return problem;
@@ -127,6 +131,19 @@ Problem with_loss_scale(Problem problem) {
   return problem;
 }
 
+// The head beside the main one: a share of its loss is added to what is there.
+Problem auxiliary(const Family& family, const Case& c, DType dtype) {
+  const LossOpts opts{.weight = 0.3, .add = true};
+  Problem problem = make_problem(family, c, dtype, opts);
+  problem.name += "/auxiliary";
+  Slot& loss = problem.slot("loss");
+  loss.role = Role::inout;
+  loss.values = {2.5};
+  for (double& size : loss.budget.magnitude) size = 2.5 + opts.weight * size;
+  for (double& size : problem.slot("dx").budget.magnitude) size *= opts.weight;
+  return problem;
+}
+
 void check_all(Table& table, const Family& family) {
   for (const Case& c : cases()) {
     table.check(make_problem, family, c);
@@ -137,6 +154,7 @@ void check_all(Table& table, const Family& family) {
       return without(without(without(problem, "dx"), "sums"), "confusion");
     });
     table.check([&](DType dtype) { return with_loss_scale(make_problem(family, c, dtype)); });
+    table.check([&](DType dtype) { return auxiliary(family, c, dtype); });
   }
 }
 

@@ -201,7 +201,7 @@ Problem loss_problem(const Case& c) {
   problem.slots.push_back(in("labels", DType::i32, labels.shape, labels.values));
   const auto& loss = c.op == "nll" ? nll : cross_entropy;
   problem.body = [&loss](Call& call) {
-    loss(call.ctx(), call["x"], call["labels"], call["loss"], call["dx"], {}, nullptr);
+    loss(call.ctx(), {}, call["x"], call["labels"], call["loss"], call["dx"], {}, nullptr);
   };
   return problem;
 }
