@@ -56,7 +56,7 @@ class BatchNorm2dLayer : public Layer {
   std::vector<ParamSpec> params(std::span<const Shape> x) const override {
     using Kind = ParamSpec::Kind;
     const Init ones{Init::Kind::ones};
-    return {{.name = "weight", .shape = {x[0].c}, .init = ones},
+    return {{.name = "weight", .shape = {x[0].c}, .init = opts_.zero_init ? Init{} : ones},
             {.name = "bias", .shape = {x[0].c}},
             {.name = "running_mean", .shape = {x[0].c}, .kind = Kind::buffer},
             {.name = "running_var", .shape = {x[0].c}, .kind = Kind::buffer, .init = ones},

@@ -9,8 +9,9 @@ namespace lamina::nn {
 
 struct BatchNorm2dOpts {
   double eps = 1e-5;
-  double momentum = 0.1;  // of the running statistics, PyTorch's sense
-  Act act = Act::none;    // set by fusion
+  double momentum = 0.1;   // of the running statistics, PyTorch's sense
+  bool zero_init = false;  // gamma starts at zero: the block starts as its shortcut
+  Act act = Act::none;     // set by fusion
 };
 
 ValueId batch_norm2d(Graph& graph,

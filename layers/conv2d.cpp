@@ -59,10 +59,15 @@ class Conv2dLayer : public Layer {
   Shape infer(std::span<const Shape> x) const override { return describe_conv(opts_, x[0]).y(); }
   std::vector<ParamSpec> params(std::span<const Shape> x) const override {
     const std::int64_t c = x[0].c / opts_.groups, r = opts_.kernel.h, s = opts_.kernel.w;
-    const Init init = default_init(c * r * s);
-    std::vector<ParamSpec> specs{
-        {.name = "weight", .shape = {opts_.k, c, r, s}, .init = init, .c = c, .r = r, .s = s}};
-    if (opts_.bias) specs.push_back({.name = "bias", .shape = {opts_.k}, .init = init});
+    const Fans fans{c * r * s, opts_.k * r * s};
+    std::vector<ParamSpec> specs{{.name = "weight",
+                                  .shape = {opts_.k, c, r, s},
+                                  .init = resolve(opts_.init, fans),
+                                  .c = c,
+                                  .r = r,
+                                  .s = s}};
+    if (opts_.bias)
+      specs.push_back({.name = "bias", .shape = {opts_.k}, .init = resolve(opts_.bias_init, fans)});
     for (ParamSpec& spec : specs) spec.factor = true;
     return specs;
   }

@@ -15,7 +15,8 @@ struct Conv2dOpts {
   Size2 dilation = 1;
   std::int64_t groups = 1;
   bool bias = true;
-  Act act = Act::none;  // set by fusion
+  InitRule init, bias_init;  // empty: PyTorch's default
+  Act act = Act::none;       // set by fusion
 };
 
 ValueId conv2d(Graph& graph, const std::string& name, ValueId x, const Conv2dOpts& opts);

@@ -9,6 +9,7 @@ namespace lamina::nn {
 
 struct FlattenOpts {
   bool functional = false;
+  std::string type = "Flatten";  // the class in the definition, where it has one of its own
 };
 
 ValueId flatten(Graph& graph, const std::string& name, ValueId x, const FlattenOpts& opts = {});

@@ -51,15 +51,17 @@ class LinearLayer : public Layer {
     return features(x[0].n, opts_.k);
   }
   std::vector<ParamSpec> params(std::span<const Shape> x) const override {
-    const Init init = default_init(x[0].per_sample());
-    ParamSpec weight{.name = "weight", .shape = {opts_.k, x[0].per_sample()}, .init = init};
+    const Fans fans{x[0].per_sample(), opts_.k};
+    ParamSpec weight{
+        .name = "weight", .shape = {opts_.k, fans.in}, .init = resolve(opts_.init, fans)};
     if (x[0].h * x[0].w > 1) {
       weight.c = x[0].c;
       weight.r = x[0].h;
       weight.s = x[0].w;
     }
     std::vector<ParamSpec> specs{weight};
-    if (opts_.bias) specs.push_back({.name = "bias", .shape = {opts_.k}, .init = init});
+    if (opts_.bias)
+      specs.push_back({.name = "bias", .shape = {opts_.k}, .init = resolve(opts_.bias_init, fans)});
     for (ParamSpec& spec : specs) spec.factor = true;
     return specs;
   }

@@ -11,7 +11,8 @@ namespace lamina::nn {
 struct LinearOpts {
   std::int64_t k = 0;  // outputs
   bool bias = true;
-  Act act = Act::none;  // set by fusion
+  InitRule init, bias_init;  // empty: PyTorch's default
+  Act act = Act::none;       // set by fusion
 };
 
 ValueId linear(Graph& graph, const std::string& name, ValueId x, const LinearOpts& opts);

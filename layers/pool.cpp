@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "layers/pool.h"
 
+#include "kernels/adaptive_pool.h"
 #include "kernels/pool.h"
 
 namespace lamina::nn {
@@ -33,6 +34,16 @@ class AvgPoolOp : public LayerOp {
   PoolOpts opts_;
 };
 
+class AdaptiveAvgPoolOp : public LayerOp {
+ public:
+  explicit AdaptiveAvgPoolOp(Context& ctx) : ctx_(ctx) {}
+  void forward(const Bound& t) override { adaptive_avg_pool_forward(ctx_, t.x[0], t.y); }
+  void backward(const Bound& t) override { adaptive_avg_pool_backward(ctx_, t.dy, t.dx[0]); }
+
+ private:
+  Context& ctx_;
+};
+
 class PoolLayer : public Layer {
  public:
   enum class Kind { max, average };
@@ -54,6 +65,29 @@ class PoolLayer : public Layer {
  private:
   Kind kind_;
   PoolOpts opts_;
+};
+
+// A map that has the size already passes through.
+class AdaptiveAvgPoolLayer : public Layer {
+ public:
+  AdaptiveAvgPoolLayer(const AdaptiveAvgPool2dOpts& opts, bool same) : opts_(opts), same_(same) {}
+  std::string type() const override { return opts_.type; }
+  Shape infer(std::span<const Shape> x) const override {
+    LAMINA_CHECK(!x[0].flat, "pooling: the input was flattened; pool before the flatten.");
+    LAMINA_CHECK(opts_.size.h > 0 && opts_.size.w > 0,
+                 "adaptive pooling: the size {}x{} is not positive.",
+                 opts_.size.h,
+                 opts_.size.w);
+    return {x[0].n, opts_.size.h, opts_.size.w, x[0].c};
+  }
+  bool is_view(Mode) const override { return same_; }
+  std::unique_ptr<LayerOp> compile(const CompileArgs& args) const override {
+    return std::make_unique<AdaptiveAvgPoolOp>(args.ctx);
+  }
+
+ private:
+  AdaptiveAvgPool2dOpts opts_;
+  bool same_;
 };
 
 ValueId pool2d(
@@ -78,6 +112,15 @@ ValueId max_pool2d(Graph& graph, const std::string& name, ValueId x, const Pool2
 
 ValueId avg_pool2d(Graph& graph, const std::string& name, ValueId x, const Pool2dOpts& opts) {
   return pool2d(graph, name, x, PoolLayer::Kind::average, opts);
+}
+
+ValueId adaptive_avg_pool2d(Graph& graph,
+                            const std::string& name,
+                            ValueId x,
+                            const AdaptiveAvgPool2dOpts& opts) {
+  const Shape& in = graph.shape(x);
+  const bool same = in.h == opts.size.h && in.w == opts.size.w;
+  return graph.add(name, std::make_shared<AdaptiveAvgPoolLayer>(opts, same), {x}, !opts.functional);
 }
 
 }  // namespace lamina::nn

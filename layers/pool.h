@@ -18,7 +18,18 @@ struct Pool2dOpts {
   bool functional = false;
 };
 
+// Averages over the whole map (PyTorch: nn.AdaptiveAvgPool2d, or F.avg_pool2d over all of it).
+struct AdaptiveAvgPool2dOpts {
+  Size2 size = 1;  // of the output; windows of PyTorch's rule when it does not divide the input's
+  bool functional = false;
+  std::string type = "AdaptiveAvgPool2d";  // the class in the definition
+};
+
 ValueId max_pool2d(Graph& graph, const std::string& name, ValueId x, const Pool2dOpts& opts);
 ValueId avg_pool2d(Graph& graph, const std::string& name, ValueId x, const Pool2dOpts& opts);
+ValueId adaptive_avg_pool2d(Graph& graph,
+                            const std::string& name,
+                            ValueId x,
+                            const AdaptiveAvgPool2dOpts& opts);
 
 }  // namespace lamina::nn

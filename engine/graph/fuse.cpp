@@ -9,6 +9,7 @@ namespace {
 
 int readers(const Graph& graph, ValueId value) {
   int count = graph.output() == value ? 1 : 0;
+  for (const AuxiliaryHead& head : graph.auxiliary()) count += head.output == value ? 1 : 0;
   for (const Node& node : graph.nodes()) {
     count += static_cast<int>(std::count(node.inputs.begin(), node.inputs.end(), value));
   }

@@ -2,13 +2,8 @@
 #include "engine/graph/graph.h"
 
 #include <algorithm>
-#include <cmath>
 
 namespace lamina {
-
-Init default_init(std::int64_t fan_in) {
-  return {Init::Kind::uniform, 1.0 / std::sqrt(static_cast<double>(fan_in))};
-}
 
 std::int64_t ParamSpec::numel() const {
   std::int64_t count = 1;
@@ -28,13 +23,7 @@ ValueId Graph::add(const std::string& name,
                    std::shared_ptr<const Layer> layer,
                    std::vector<ValueId> inputs,
                    bool module) {
-  const std::string path =
-      current_scope_ < 0 ? name
-                         : scopes_[static_cast<std::size_t>(current_scope_)].name + "." + name;
-  const bool taken =
-      std::any_of(nodes_.begin(), nodes_.end(), [&](const Node& n) { return n.name == path; });
-  LAMINA_CHECK(!taken, "net {}: two layers are named '{}'; names must be unique.", title_, path);
-
+  const std::string path = path_of(name);
   std::vector<Shape> shapes;
   for (ValueId id : inputs) {
     LAMINA_CHECK(id >= 0 && id < static_cast<ValueId>(values_.size()),
@@ -53,23 +42,40 @@ ValueId Graph::add(const std::string& name,
                                          layer->type(),
                                          shapes[0].to_string()));
   }
+  const bool taken = std::any_of(nodes_.begin(), nodes_.end(), [&](const Node& n) {
+    return n.name == path &&
+           !(n.layer->params(input_shapes(n, 1)).empty() && layer->params(shapes).empty());
+  });
+  LAMINA_CHECK(!taken,
+               "net {}: two layers are named '{}'; layers with parameters need names of their own.",
+               title_,
+               path);
   values_.push_back(output);
+  const auto declared = declared_.find(path);
+  const std::uint32_t place = declared != declared_.end() ? declared->second : places_++;
   const auto id = static_cast<ValueId>(values_.size() - 1);
   nodes_.push_back({path,
                     std::move(layer),
                     std::move(inputs),
                     id,
                     static_cast<std::uint32_t>(nodes_.size()),
+                    place,
                     module,
                     current_scope_});
   return id;
 }
 
+std::string Graph::path_of(const std::string& name) const {
+  if (current_scope_ < 0) return name;
+  return scopes_[static_cast<std::size_t>(current_scope_)].name + "." + name;
+}
+
+void Graph::declare(const std::vector<std::string>& names) {
+  for (const std::string& name : names) declared_[path_of(name)] = places_++;
+}
+
 Graph::ScopeGuard Graph::scope(const std::string& name, std::string type) {
-  const std::string path =
-      current_scope_ < 0 ? name
-                         : scopes_[static_cast<std::size_t>(current_scope_)].name + "." + name;
-  scopes_.push_back({path, std::move(type), current_scope_});
+  scopes_.push_back({path_of(name), std::move(type), current_scope_});
   current_scope_ = static_cast<int>(scopes_.size()) - 1;
   return ScopeGuard(*this);
 }
@@ -80,6 +86,31 @@ std::vector<Shape> Graph::input_shapes(const Node& node, std::int64_t batch) con
   std::vector<Shape> shapes;
   for (ValueId id : node.inputs) shapes.push_back(shape(id).with_n(batch));
   return shapes;
+}
+
+std::vector<const Node*> Graph::in_state_dict_order() const {
+  std::vector<const Node*> ordered;
+  for (const Node& node : nodes_) ordered.push_back(&node);
+  std::stable_sort(ordered.begin(), ordered.end(), [](const Node* a, const Node* b) {
+    return a->place < b->place;
+  });
+  return ordered;
+}
+
+Graph Graph::without_auxiliary() const {
+  if (auxiliary_.empty()) return *this;
+  std::vector<bool> needed(values_.size(), false);
+  needed[static_cast<std::size_t>(output_)] = true;
+  std::vector<Node> nodes;
+  for (auto node = nodes_.rbegin(); node != nodes_.rend(); ++node) {
+    if (!needed[static_cast<std::size_t>(node->output)]) continue;
+    for (ValueId id : node->inputs) needed[static_cast<std::size_t>(id)] = true;
+    nodes.push_back(*node);
+  }
+  std::reverse(nodes.begin(), nodes.end());
+  Graph pruned = with_nodes(std::move(nodes));
+  pruned.auxiliary_.clear();
+  return pruned;
 }
 
 Graph Graph::with_nodes(std::vector<Node> nodes) const {

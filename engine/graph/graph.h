@@ -7,11 +7,12 @@
 //   g.set_output(x);
 //
 // Nodes are added in topological order; parameters are named and ordered as they are added, which
-// is the order of the PyTorch definition's state_dict. Shapes are inferred on the spot for one
-// sample, and an error names the layer and the shapes.
+// is the order of the PyTorch definition's state_dict unless declare() says otherwise. Shapes are
+// inferred on the spot for one sample, and an error names the layer and the shapes.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -34,6 +35,7 @@ struct Node {
   std::vector<ValueId> inputs;
   ValueId output = -1;
   std::uint32_t number = 0;  // in the order of adding; passes keep it, so random draws stay
+  std::uint32_t place = 0;   // in the state_dict
   bool module = true;  // false: a function call in the PyTorch definition, absent from summaries
   int scope = -1;      // index into scopes(), -1: the root
 };
@@ -45,18 +47,31 @@ struct ScopeInfo {
   int parent = -1;
 };
 
+// A second classifier inside the net, whose loss counts in training (GoogLeNet, Inception v3).
+struct AuxiliaryHead {
+  ValueId output = -1;
+  double weight = 1.0;  // of its loss in the sum
+};
+
 class Graph {
  public:
   // title: the PyTorch class name of the whole net; input: the shape of one sample (n = 1).
   Graph(std::string title, Shape input);
 
   ValueId input() const { return 0; }
+  // Layers without parameters may share a name: one module that is called twice.
   ValueId add(const std::string& name,
               std::shared_ptr<const Layer> layer,
               std::vector<ValueId> inputs,
               bool module = true);
   void set_output(ValueId value) { output_ = value; }
   void set_loss(LossKind loss) { loss_ = loss; }
+  // Training adds weight * loss(output); evaluation leaves out what only this head needs.
+  void add_auxiliary(ValueId output, double weight) { auxiliary_.push_back({output, weight}); }
+
+  // The children of the current scope whose parameters come next in the state_dict, in this order:
+  // for definitions that create their modules in another order than they call them.
+  void declare(const std::vector<std::string>& names);
 
   // Names added while the returned guard lives are prefixed with `name.`.
   class ScopeGuard {
@@ -78,14 +93,19 @@ class Graph {
   std::size_t value_count() const { return values_.size(); }
   ValueId output() const { return output_; }
   LossKind loss() const { return loss_; }
+  const std::vector<AuxiliaryHead>& auxiliary() const { return auxiliary_; }
+  std::vector<const Node*> in_state_dict_order() const;
   std::int64_t classes() const { return shape(output_).per_sample(); }
   std::vector<Shape> input_shapes(const Node& node, std::int64_t batch) const;
 
   // For passes: a copy whose nodes are replaced. Values keep their ids and shapes.
   Graph with_nodes(std::vector<Node> nodes) const;
+  // Without the auxiliary heads and the layers that only they read: what evaluation runs.
+  Graph without_auxiliary() const;
 
  private:
   void leave();
+  std::string path_of(const std::string& name) const;
 
   std::string title_;
   std::vector<Shape> values_;  // of one sample
@@ -94,6 +114,9 @@ class Graph {
   int current_scope_ = -1;
   ValueId output_ = -1;
   LossKind loss_ = LossKind::cross_entropy;
+  std::vector<AuxiliaryHead> auxiliary_;
+  std::map<std::string, std::uint32_t> declared_;  // path -> place
+  std::uint32_t places_ = 0;
 };
 
 }  // namespace lamina

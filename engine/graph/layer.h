@@ -15,6 +15,7 @@
 
 #include "engine/core/context.h"
 #include "engine/core/step_state.h"
+#include "engine/graph/init.h"
 #include "kernels/activation.h"
 
 namespace lamina {
@@ -23,14 +24,6 @@ enum class Mode {
   train,  // batch statistics, dropout draws
   eval,   // running statistics, dropout passes through
 };
-
-// How a parameter starts. uniform draws from [-bound, bound).
-struct Init {
-  enum class Kind { zeros, ones, uniform } kind = Kind::zeros;
-  double bound = 0.0;
-};
-// PyTorch's default for convolution and linear layers: uniform with bound 1/sqrt(fan_in).
-Init default_init(std::int64_t fan_in);
 
 struct ParamSpec {
   enum class Kind {

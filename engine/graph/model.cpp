@@ -2,6 +2,8 @@
 #include "engine/graph/model.h"
 
 #include <algorithm>
+#include <cmath>
+#include <numbers>
 
 #include "engine/core/philox.h"
 #include "engine/graph/memory_plan.h"
@@ -38,6 +40,19 @@ double read_element(const HostTensor& tensor, std::size_t i) {
   return 0.0;
 }
 
+// Element j of parameter number i.
+float initial_value(const Init& init, std::uint64_t seed, std::uint32_t i, std::size_t j) {
+  if (init.kind == Init::Kind::zeros) return 0.0f;
+  if (init.kind == Init::Kind::ones) return 1.0f;
+  const std::uint32_t bits = philox_u32(seed, stream::kInit + i, 0, j);
+  const double u = uniform_from_bits(bits);
+  if (init.kind == Init::Kind::uniform) return static_cast<float>(init.scale * (2.0 * u - 1.0));
+  // Box and Muller: a radius and an angle, from two draws. 1 - u is never zero.
+  const double angle = uniform_from_bits(philox_u32(seed, stream::kInit + i, 1, j));
+  const double radius = std::sqrt(-2.0 * std::log(1.0 - u));
+  return static_cast<float>(init.scale * radius * std::cos(2.0 * std::numbers::pi * angle));
+}
+
 std::string shape_text(const std::vector<std::int64_t>& shape) {
   std::string text = "[";
   for (std::int64_t extent : shape) text += (text.size() > 1 ? ", " : "") + std::to_string(extent);
@@ -59,15 +74,15 @@ Model::Model(Context& ctx, Graph graph, DType dtype, std::optional<DType> comput
   // Every tensor starts at a multiple of the alignment, in the narrowest of the slabs too.
   const auto slot = static_cast<std::int64_t>(kSlabAlignment / size_of(compute_));
   std::int64_t statistics = 0, counters = 0, others = 0;
-  for (const Node& node : graph_.nodes()) {
-    for (ParamSpec& spec : node.layer->params(graph_.input_shapes(node, 1))) {
+  for (const Node* node : graph_.in_state_dict_order()) {
+    for (ParamSpec& spec : node->layer->params(graph_.input_shapes(*node, 1))) {
       const bool factor = spec.factor || !is_mixed();
       std::int64_t& used = spec.kind == ParamSpec::Kind::buffer    ? statistics
                            : spec.kind == ParamSpec::Kind::counter ? counters
                            : factor                                ? factor_elements_
                                                                    : others;
       const std::int64_t elements = (spec.numel() + slot - 1) / slot * slot;
-      std::string name = node.name + "." + spec.name;
+      std::string name = node->name + "." + spec.name;
       index_[name] = entries_.size();
       entries_.push_back({std::move(name), std::move(spec), used});
       used += elements;
@@ -178,11 +193,7 @@ void Model::initialise(std::uint64_t seed) {
     if (spec.init.kind != Init::Kind::zeros) {
       const std::span<float> values = host.as<float>();
       for (std::size_t j = 0; j < values.size(); ++j) {
-        const auto stream_id = stream::kInit + static_cast<std::uint32_t>(i);
-        const float u = uniform_from_bits(philox_u32(seed, stream_id, 0, j));
-        values[j] = spec.init.kind == Init::Kind::ones
-                        ? 1.0f
-                        : static_cast<float>(spec.init.bound * (2.0 * u - 1.0));
+        values[j] = initial_value(spec.init, seed, static_cast<std::uint32_t>(i), j);
       }
     }
     import_value(host, i);

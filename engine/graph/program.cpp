@@ -8,10 +8,17 @@
 
 namespace lamina {
 
+namespace {
+
+Graph prepare_graph(const Graph& net, const ProgramOpts& opts) {
+  Graph graph = opts.mode == Mode::train ? net : net.without_auxiliary();
+  return opts.fuse ? fuse_activations(graph) : graph;
+}
+
+}  // namespace
+
 Program::Program(Model& model, const ProgramOpts& opts)
-    : model_(&model),
-      opts_(opts),
-      graph_(opts.fuse ? fuse_activations(model.graph()) : model.graph()) {
+    : model_(&model), opts_(opts), graph_(prepare_graph(model.graph(), opts)) {
   LAMINA_CHECK(
       opts.batch > 0, "net {}: a batch of {} samples is not possible.", graph_.title(), opts.batch);
   LAMINA_CHECK(graph_.output() >= 0, "net {}: no output was set.", graph_.title());
@@ -122,6 +129,7 @@ void Program::plan() {
     }
   }
   keep_until(graph_.output(), end);
+  for (const AuxiliaryHead& head : graph_.auxiliary()) keep_until(head.output, loss_time());
 
   // Gradients: the first writer (in backward order) overwrites, later ones are added to it.
   std::size_t scratch_bytes = 0;
@@ -131,8 +139,11 @@ void Program::plan() {
     gradient_[at] = add("gradient of value " + std::to_string(at), bytes_of(value), time, time);
     return true;
   };
-  if (opts_.backward && needs_gradient_[static_cast<std::size_t>(storage_of(graph_.output()))]) {
-    written(graph_.output(), loss_time());
+  std::vector<ValueId> judged{graph_.output()};
+  for (const AuxiliaryHead& head : graph_.auxiliary()) judged.push_back(head.output);
+  for (ValueId value : judged) {
+    if (opts_.backward && needs_gradient_[static_cast<std::size_t>(storage_of(value))])
+      written(value, loss_time());
   }
   for (std::size_t i = steps_.size(); i-- > 0;) {
     const Node& node = graph_.nodes()[i];
@@ -208,6 +219,9 @@ void Program::bind(std::byte* arena, const StepState* state) {
   input_ = activation(0);
   output_ = activation(graph_.output());
   output_gradient_ = gradient(graph_.output());
+  heads_.clear();
+  for (const AuxiliaryHead& head : graph_.auxiliary())
+    heads_.push_back({activation(head.output), gradient(head.output), head.weight});
   labels_ = place(labels_lifetime_, features(1, opts_.batch), DType::i32, arena);
   loss_ = place(loss_lifetime_, features(1, 1), statistics_dtype(dtype), arena);
 }
@@ -237,7 +251,12 @@ void Program::forward() {
 void Program::loss_and_gradient(const Metrics& metrics) {
   const auto& loss = graph_.loss() == LossKind::nll ? nll : cross_entropy;
   run_pass("loss", "loss", [&] {
-    loss(model_->context(), output_, labels_, loss_, output_gradient_, metrics, state_);
+    Context& ctx = model_->context();
+    loss(ctx, {}, output_, labels_, loss_, output_gradient_, metrics, state_);
+    for (const Head& head : heads_) {
+      const LossOpts share{.weight = head.weight, .add = true};
+      loss(ctx, share, head.output, labels_, loss_, head.gradient, {}, state_);
+    }
   });
 }
 

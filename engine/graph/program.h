@@ -42,10 +42,11 @@ class Program {
   Tensor input() const { return input_; }    // [N,H,W,C] of the model's compute dtype
   Tensor labels() const { return labels_; }  // [N] i32
   Tensor output() const { return output_; }  // what the net returns; stays until the next forward
-  Tensor loss() const { return loss_; }      // [1] f32, f64 with f64
+  Tensor loss() const { return loss_; }      // [1] f32, f64 with f64; auxiliary heads included
 
   void forward();
-  // The net's own loss over the batch, the metrics and, when compiled with backward, its gradient.
+  // The net's own loss over the batch and, when compiled with backward, its gradient, the losses of
+  // auxiliary heads included; the metrics of the output alone.
   void loss_and_gradient(const Metrics& metrics);
   void backward();
 
@@ -92,6 +93,11 @@ class Program {
   int labels_lifetime_ = -1, loss_lifetime_ = -1;
   std::size_t workspace_bytes_ = 0, workspace_offset_ = 0, arena_bytes_ = 0;
   Tensor input_, labels_, output_, loss_, output_gradient_;
+  struct Head {
+    Tensor output, gradient;
+    double weight;
+  };
+  std::vector<Head> heads_;  // auxiliary
   const StepState* state_ = nullptr;
   Observer observer_;
 };

@@ -61,7 +61,8 @@ std::string padded(const std::string& text, int width) {
 
 }  // namespace
 
-Summary summarise(const Graph& graph, std::int64_t batch) {
+Summary summarise(const Graph& net, std::int64_t batch) {
+  const Graph graph = net.without_auxiliary();
   Summary summary;
   summary.title = graph.title();
   summary.batch = batch;
@@ -100,9 +101,13 @@ Summary summarise(const Graph& graph, std::int64_t batch) {
     const std::int64_t uses = row.type == "Conv2d" ? output.n * output.h * output.w : output.n;
     row.mult_adds = row.params * uses;
     if (row.params > 0) outputs += output.numel();
-    summary.params += row.params;
     summary.mult_adds += row.mult_adds;
     summary.rows.push_back(row);
+  }
+  for (const Node& node : net.nodes()) {
+    for (const ParamSpec& spec : node.layer->params(net.input_shapes(node, 1))) {
+      if (spec.kind == ParamSpec::Kind::trained) summary.params += spec.numel();
+    }
   }
   mark_last(summary.rows);
   summary.input_bytes = summary.input.numel() * 4;

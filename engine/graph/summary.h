@@ -2,7 +2,8 @@
 //
 // mult-adds: a convolution counts its parameters (bias included) once per output pixel and sample,
 // every other layer with parameters once per sample. Forward/backward bytes: 2 x 4 x the outputs of
-// layers with parameters. https://github.com/TylerYep/torchinfo
+// layers with parameters. Rows and mult-adds are those of evaluation, without auxiliary heads; the
+// parameters are all of them. https://github.com/TylerYep/torchinfo
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
