@@ -27,6 +27,7 @@ struct BenchFlags {
   std::vector<std::string> nets;
   std::string device = "auto", optimizer = "adam", precision = "fp32";
   std::int64_t batch = 64, threads = 0, steps = 200, warmup = 20;
+  NetFlags options;
   bool json = false, no_fuse = false, no_graph = false, autotune = false;
 };
 
@@ -73,7 +74,7 @@ class Bench {
  public:
   Bench(Context& ctx, const std::string& net, const BenchFlags& flags)
       : ctx_(&ctx),
-        model_(ctx, build_net(net), precision_from_name(flags.precision)),
+        model_(ctx, build_net(net, flags.options.opts()), precision_from_name(flags.precision)),
         data_(
             ctx,
             random_images(
@@ -286,6 +287,7 @@ void add_bench(CLI::App& app) {
   CLI::App* command = app.add_subcommand("bench", "time whole training steps and each layer");
   auto flags = std::make_shared<BenchFlags>();
   command->add_option("nets", flags->nets, "network ids")->required();
+  flags->options.add_to(*command);
   command->add_option("--batch", flags->batch, "images a step");
   command->add_option("--steps", flags->steps, "timed steps");
   command->add_option("--warmup", flags->warmup, "steps before");

@@ -21,7 +21,7 @@ void print_json(const Json& json) { fmt::print("{}\n", json.dump(2)); }
 void list_nets(bool json) {
   Json rows = Json::array();
   if (!json)
-    fmt::print("{:<16}{:<14}{:>12}{:>14}  {}\n", "net", "input", "params", "mult-adds", "");
+    fmt::print("{:<26}{:<12}{:>12}{:>14}  {}\n", "net", "input", "params", "mult-adds", "");
   for (const NetInfo& net : nets()) {
     const Graph graph = net.build({});
     const Summary summary = summarise(graph, 1);
@@ -32,9 +32,10 @@ void list_nets(bool json) {
                       {"input", {in.c, in.h, in.w}},
                       {"params", summary.params},
                       {"mult_adds", summary.mult_adds},
+                      {"options", net.options},
                       {"description", net.description}});
     } else {
-      fmt::print("{:<16}{:<14}{:>12}{:>14}  {}\n",
+      fmt::print("{:<26}{:<12}{:>12}{:>14}  {}\n",
                  net.id,
                  input,
                  summary.params,
@@ -104,9 +105,9 @@ void print_plan(const Graph& graph, std::int64_t batch) {
       mb(program.workspace_bytes()));
 }
 
-void summary_of(const std::string& net, std::int64_t batch, bool json) {
+void summary_of(const std::string& net, const NetOpts& opts, std::int64_t batch, bool json) {
   LAMINA_CHECK(batch > 0, "--batch {} is not positive.", batch);
-  const Graph graph = build_net(net);
+  const Graph graph = build_net(net, opts);
   const Summary summary = summarise(graph, batch);
   if (!json) {
     fmt::print("{}", summary_table(summary));
@@ -155,13 +156,16 @@ void add_summary(CLI::App& app) {
   struct Flags {
     std::string net;
     std::int64_t batch = 64;
+    NetFlags options;
     bool json = false;
   };
   auto flags = std::make_shared<Flags>();
   command->add_option("net", flags->net, "network id")->required();
+  flags->options.add_to(*command);
   command->add_option("--batch", flags->batch, "images at a time");
   command->add_flag("--json", flags->json, "print JSON");
-  command->callback([flags] { summary_of(flags->net, flags->batch, flags->json); });
+  command->callback(
+      [flags] { summary_of(flags->net, flags->options.opts(), flags->batch, flags->json); });
 }
 
 }  // namespace lamina::cli

@@ -19,6 +19,7 @@ struct RunFlags {
                                                                        precision = "fp32";
   std::int64_t threads = 0, seed = 1;
   double dropout = -1;
+  NetFlags options;
   bool train = false, no_fuse = false;
 };
 
@@ -103,7 +104,7 @@ void run(const RunFlags& flags) {
                "--grads needs --labels: without a loss there is no gradient.");
   LAMINA_CHECK(flags.weights_out.empty() || flags.train,
                "--weights-out holds what training changes; add --train.");
-  Graph graph = build_net(flags.net);
+  Graph graph = build_net(flags.net, flags.options.opts());
   const TensorFile weights = read_safetensors(flags.weights);
   const TensorFile input_file = read_safetensors(flags.input);
   const HostTensor& input = required(input_file, "input", flags.input);
@@ -163,6 +164,7 @@ void add_run(CLI::App& app) {
   CLI::App* command = app.add_subcommand("run", "tensors in, tensors out (safetensors)");
   auto flags = std::make_shared<RunFlags>();
   command->add_option("net", flags->net, "network id")->required();
+  flags->options.add_to(*command);
   command->add_option("--weights", flags->weights, "state_dict of the net")->required();
   command->add_option("--input", flags->input, "file with 'input', f32 [N, C, H, W]")->required();
   command->add_option("--output", flags->output, "receives 'output', and 'loss' with --labels")

@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include <CLI/CLI.hpp>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -11,6 +12,26 @@
 #include "engine/core/suggest.h"
 
 namespace lamina::cli {
+
+void NetFlags::add_to(CLI::App& command) {
+  command.add_option("--classes", classes, "outputs of the net (0: as defined)");
+  command.add_option("--size", size, "height and width of the net's input (0: as defined)");
+  command.add_option("--channels", channels, "of the net's input (0: as defined)");
+  command.add_option("--width", width, "multiplies the channels of every layer");
+  command.add_option("--net-option", others, "KEY=VALUE, such as aux_logits=false; may repeat");
+}
+
+NetOpts NetFlags::opts() const {
+  NetOpts opts{.classes = classes, .channels = channels, .size = size, .width = width};
+  LAMINA_CHECK(size >= 0 && channels >= 0, "--size and --channels cannot be negative.");
+  LAMINA_CHECK(width > 0, "--width {} is not positive.", width);
+  for (const std::string& other : others) {
+    const std::size_t at = other.find('=');
+    LAMINA_CHECK(at != std::string::npos, "--net-option takes KEY=VALUE, not '{}'.", other);
+    opts.set(other.substr(0, at), other.substr(at + 1));
+  }
+  return opts;
+}
 
 namespace {
 

@@ -7,8 +7,23 @@
 
 #include "engine/core/precision.h"
 #include "kernels/context.h"
+#include "nets/registry.h"
+
+namespace CLI {
+class App;
+}
 
 namespace lamina::cli {
+
+// What a definition leaves open, as flags: --classes, --size, --channels, --width and --net-option.
+struct NetFlags {
+  std::int64_t classes = 0, size = 0, channels = 0;
+  double width = 1.0;
+  std::vector<std::string> others;  // KEY=VALUE
+
+  void add_to(CLI::App& command);
+  NetOpts opts() const;
+};
 
 // device: auto, cuda, cpu or ref. auto takes CUDA where it can run and else the CPU; the choice and
 // its reason go to stderr. A device that was named is used or refused, never replaced; so is a
