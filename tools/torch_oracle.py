@@ -5,149 +5,211 @@
 # own float32 result does, or one float32 rounding, whichever is more:
 #   distance(ours, t64) <= max(5 * distance(t32, t64), 2^-24 * scale)
 # distance is the Euclidean norm of the difference; PyTorch's float32 distance is the smallest over
-# the settings that change its arithmetic; scale is ||t64||. Two exceptions:
+# the settings that change its arithmetic; scale is ||t64||. Three exceptions:
 # - The loss is one number, and PyTorch's can be right by luck. Its distance counts at least as what
-#   PyTorch's own output errors can make of it: ||dloss/do|| * ||o32 - o64|| (Cauchy and Schwarz).
-# - A convolution's bias in front of a batch norm in train mode has a gradient of exactly zero in
-#   theory: a sum of M terms dy that cancel. Its scale is log2(M) * ||dy||: one rounding of each
-#   partial sum when the terms are added in pairs, the most careful way.
+#   PyTorch's own output errors can make of it: ||dloss/do|| * ||o32 - o64|| (Cauchy and Schwarz),
+#   summed over the outputs where a net has several.
+# - A bias in front of a batch norm in train mode has a gradient of exactly zero in theory: a sum of M
+#   terms dy that cancel. So has a batch norm's own bias where only a 1x1 convolution and a batch norm
+#   follow. They are known by their float64 gradients, below 1e-6 * ||dy||. The scale of such a
+#   gradient is log2(M) * ||dy||: one rounding of each partial sum when the terms are added in pairs,
+#   the most careful way.
+# - ReLU and max pooling decide by comparing. A decision that hangs on the last bits may fall either
+#   way in float32, and turns a part of the gradients on or off: among millions of activations there
+#   are always some, each worth far more than a rounding, and whether PyTorch's float32 meets the same
+#   ones is chance. So decisions count as open where the float64 value lies nearer to its threshold
+#   than ten times what PyTorch's float32 values are off by at that place: two standard deviations of
+#   a device that is five times as far off. Each open decision is turned once, in two float64 passes
+#   whose results stay exact while their gradients go the other way (tools/torch_decisions.py). What
+#   that moves, D = the root of the sum of the two squared distances, is what all open decisions are
+#   worth; it is independent of the roundings and adds to them as such:
+#     distance(ours, t64) <= sqrt(max(5 * distance(t32, t64), 2^-24 * scale)^2 + D^2)
+#   A batch without open decisions has D = 0. closest_tie() finds how near a batch comes; a small one
+#   is drawn again until none is open.
 # In another precision u (tf32, bf16, fp16) the yardstick is a device that rounds every tensor once
 # and sums exactly (tools/torch_rounding.py): to the nearest, and eight times at random to either
 # side, which shows what decisions that fall otherwise do to a gradient. The rule is
 #   distance(ours, t64) <= max(3 * the largest of the nine distances, u * scale)
 # A device that rounds in a few more places, or sums in float32, stays within; one that computes in
 # bf16 where fp16 or tf32 was asked for, eight times coarser, does not.
-# ReLU and max pooling decide by comparing; where a decision hangs on the last bits, float32 may
-# take another branch than float64 and nothing can be judged. closest_tie() finds how near a batch
-# comes.
 # SPDX-License-Identifier: Apache-2.0
 import contextlib
 import math
+import os
+from typing import NamedTuple, Optional
 
 import numpy
 import torch
 from torch import nn
-from torch.nn import functional as F
-from torch.overrides import TorchFunctionMode
 
+import torch_decisions
+import torch_draw
 import torch_nets
 import torch_rounding
 
 FACTOR = 5.0
 FACTOR_OF_ROUNDING, RANDOM_ROUNDINGS = 3.0, 8
-# oneDNN and ATen's own kernels sum in different orders.
-# Ten times what float32 activations of size one are off by in these nets, and more.
+OPEN = 10.0  # in distances of PyTorch's float32 from the truth
+# Ten times what float32 activations of size one are off by in the small nets, and more.
 SAFE_TIE = 2e-6
+# oneDNN and ATen's own kernels sum in different orders.
 SETTINGS_F32 = ({"onednn": True}, {"onednn": False})
+CANCELLED = 1e-6
+_LARGE = 1_000_000  # parameters from which a second thread pays
 
 
-def evaluate(name, state, images, labels, train, dtype, onednn=True, rounding=None):
-    """One forward and backward pass with dropout off.
-
-    Returns (results, scales, slope): results maps `output`, `loss`, `grad.NAME` and, in train mode,
-    `state.NAME` (the running statistics afterwards) to float64 arrays; scales holds the entries
-    whose scale is not their norm; slope is ||dloss/doutput||. rounding is what the passes
-    run in, for another precision.
-    """
-    torch.set_num_threads(1)
-    net = _load(name, state).to(dtype).train(train)
-    terms = _watch_cancelling_biases(net) if train else {}
-    with torch.backends.mkldnn.flags(enabled=onednn), rounding or contextlib.nullcontext():
-        output = net(torch.from_numpy(images).to(dtype))
-        output.retain_grad()
-        loss = torch_nets.loss_of(name)(output, torch.from_numpy(labels))
-        loss.backward()
-    results = {"output": output.detach(), "loss": loss.detach().reshape(1)}
-    results.update({f"grad.{key}": p.grad for key, p in net.named_parameters()})
-    if train:
-        results.update({f"state.{key}": value for key, value in net.named_buffers()})
-    scales = {key: value.grad.norm().item() * math.log2(value.numel() / value.shape[1])
-              for key, value in terms.items()}
-    results = {key: value.double().numpy() for key, value in results.items()}
-    return results, scales, output.grad.norm().item()
+class Case(NamedTuple):
+    """One batch of a net. state, images and labels are numpy arrays."""
+    name: str
+    state: dict
+    images: numpy.ndarray
+    labels: numpy.ndarray
+    train: bool
+    size: Optional[int] = None
+    classes: Optional[int] = None
 
 
-def closest_tie(name, state, images, train):
+class Evaluator:
+    """Runs the passes of one case, in any precision, on one module."""
+
+    def __init__(self, case):
+        self.case = case
+        self.net = torch_draw.blank(case.name, case.size, case.classes).train(case.train)
+        large = sum(p.numel() for p in self.net.parameters()) > _LARGE
+        torch.set_num_threads(min(2, os.cpu_count()) if large else 1)
+
+    def load(self, dtype):
+        self.net.to(dtype)
+        self.net.load_state_dict({key: torch.as_tensor(value) for key, value in self.case.state.items()})
+        self.net.zero_grad(set_to_none=True)
+        return self.net
+
+    def run(self, dtype, onednn=True, mode=None, when=None):
+        """One forward and backward pass with dropout off.
+
+        Returns (results, slopes): results maps every output (`output`, and the auxiliary ones),
+        `loss`, `grad.NAME` and, in train mode, `state.NAME` (the running statistics afterwards) to
+        numpy arrays of the precision; slopes maps every output to ||dloss/doutput||. mode is what the
+        passes run in. Without gradients where `when` says so after the forward pass.
+        """
+        case, net = self.case, self.load(dtype)
+        with torch.backends.mkldnn.flags(enabled=onednn), mode or contextlib.nullcontext():
+            returned = net(torch.from_numpy(case.images).to(dtype))
+            outputs = torch_nets.outputs_of(case.name, returned)
+            for value in outputs.values():
+                value.retain_grad()
+            loss = torch_nets.loss_of(case.name)(returned, torch.from_numpy(case.labels))
+            if when is not None and not when():
+                return {}, {}
+            loss.backward()
+        results = {key: value.detach().numpy() for key, value in outputs.items()}
+        results["loss"] = loss.detach().reshape(1).numpy()
+        results.update({f"grad.{key}": p.grad.numpy() for key, p in net.named_parameters()})
+        if case.train:
+            results.update({f"state.{key}": value.to(dtype).numpy().copy()
+                            for key, value in net.named_buffers()})
+        return results, {key: value.grad.norm().item() for key, value in outputs.items()}
+
+    def truth(self, mode):
+        """The float64 results, and the scale of each bias that a batch norm takes back."""
+        norms, hooks = {}, []
+
+        def watch(key):
+            def forward(_module, _inputs, output):
+                terms = output.numel() / output.shape[1]
+                output.register_hook(lambda dy: norms.__setitem__(key, (dy.norm().item(), terms)))
+                # The gradient of what the layer wrote, whatever is written over it later.
+                return output.clone()
+            return forward
+
+        for path, module in self.net.named_modules():
+            if isinstance(module, (nn.Conv2d, nn.BatchNorm2d)) and module.bias is not None:
+                hooks.append(module.register_forward_hook(watch(f"grad.{path}.bias")))
+        results, slopes = self.run(torch.float64, mode=mode)
+        for hook in hooks:
+            hook.remove()
+        scales = {key: dy * math.log2(terms) for key, (dy, terms) in norms.items()
+                  if norm(results[key]) < CANCELLED * dy}
+        return results, slopes, scales
+
+
+def closest_tie(case):
     """The least |x| a ReLU decides on and the least lead of a max pool's winner, in float64."""
-    net = _load(name, state).double().train(train)
-    with torch.no_grad(), _TieWatch() as watch:
-        net(torch.from_numpy(images).double())
-    return min(watch.margins, default=float("inf"))
-
-
-class _TieWatch(TorchFunctionMode):
-    """Sees every function call of a forward pass."""
-
-    def __init__(self):
-        super().__init__()
-        self.margins = []
-
-    def __torch_function__(self, func, types, args=(), kwargs=None):
-        called = getattr(func, "__name__", "")
-        if called == "relu":
-            self.margins.append(args[0].abs().min().item())
-        elif called == "max_pool2d":  # every one here is 2x2 with stride 2
-            x = args[0]
-            windows = F.unfold(x.reshape(-1, 1, *x.shape[2:]), 2, stride=2)
-            first, second = windows.topk(2, dim=1).values.unbind(1)
-            # Zeros behind a ReLU tie, and pass no gradient whoever wins.
-            lead = (first - second)[first != 0]
-            self.margins.append(lead.min().item())
-        return func(*args, **(kwargs or {}))
-
-
-def _load(name, state):
-    net = torch_nets.build(name, dropout=0.0)
-    net.load_state_dict({key: torch.from_numpy(numpy.array(value))
-                         for key, value in state.items()})
-    return net
-
-
-def _watch_cancelling_biases(net):
-    """Keeps the gradient of every convolution output that a batch norm follows."""
-    terms = {}
-    for path, module in net.named_modules():
-        if not isinstance(module, nn.Sequential):
-            continue
-        children = list(module.named_children())
-        for (child, first), (_, second) in zip(children, children[1:]):
-            if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
-                key = f"grad.{path}.{child}.bias"
-
-                def keep(_module, _inputs, output, key=key):
-                    output.retain_grad()
-                    terms[key] = output
-
-                first.register_forward_hook(keep)
-    return terms
+    net = Evaluator(case).load(torch.float64)
+    with torch.no_grad(), torch_decisions.TieWatch() as watch:
+        net(torch.from_numpy(case.images).double())
+    return watch.least
 
 
 class Truth:
     """The float64 results of one batch with, for each tensor, what its yardstick is off by:
     PyTorch's float32, or the ideal device of another precision."""
 
-    def __init__(self, name, state, images, labels, train, precision="fp32"):
-        self.results, scales, slope = evaluate(name, state, images, labels, train, torch.float64)
+    def __init__(self, case, precision="fp32", keep_errors=False):
+        self.case, self.evaluator = case, Evaluator(case)
+        record = torch_decisions.Record()
+        self.results, self.slopes, scales = self.evaluator.truth(record)
         self.scales = {key: scales.get(key, norm(value)) for key, value in self.results.items()}
-        if precision == "fp32":
-            self.factor, best = FACTOR, min
-            runs = [evaluate(name, state, images, labels, train, torch.float32, **setting)[0]
-                    for setting in SETTINGS_F32]
-        else:
-            self.factor, best = FACTOR_OF_ROUNDING, max
-            runs = [evaluate(name, state, images, labels, train, torch.float64,
-                             rounding=torch_rounding.Rounding(precision, seed))[0]
-                    for seed in (None, *range(RANDOM_ROUNDINGS))]
+        self.distances, self.errors, self.keep_errors = {}, {}, keep_errors
+        self.turned = dict.fromkeys(self.results, 0.0)
+        self.open_decisions = 0
         self.unit = torch_rounding.UNIT[precision]
-        self.errors = {key: best((run[key] - value for run in runs), key=norm)
-                       for key, value in self.results.items()}
-        self.distances = {key: norm(error) for key, error in self.errors.items()}
-        self.distances["loss"] = max(self.distances["loss"], slope * self.distances["output"])
+        if precision == "fp32":
+            self.factor = FACTOR
+            widths = self._measure_float32(record)
+            record.values.clear()
+            self._turn_decisions(widths)
+        else:
+            self.factor = FACTOR_OF_ROUNDING
+            for seed in (None, *range(RANDOM_ROUNDINGS)):
+                mode = torch_rounding.Rounding(precision, seed)
+                self._take(self.evaluator.run(torch.float64, mode=mode)[0], max)
+        self.distances["loss"] = max(self.distances["loss"], sum(
+            slope * self.distances[key] for key, slope in self.slopes.items()))
+
+    def _take(self, run, best):
+        for key, value in self.results.items():
+            off = distance(run[key], value)
+            if key not in self.distances or off == best(off, self.distances[key]):
+                self.distances[key] = off
+                if self.keep_errors:
+                    self.errors[key] = run[key].astype(numpy.float64) - value
+
+    def _measure_float32(self, record):
+        """Takes PyTorch's float32 distances; returns the width in which each decision is open."""
+        widths = None
+        for setting in SETTINGS_F32:
+            compare = torch_decisions.Compare(record)
+            self._take(self.evaluator.run(torch.float32, mode=compare, **setting)[0], min)
+            widths = [min(pair) for pair in zip(widths or compare.distances, compare.distances)]
+        return [OPEN * width for width in widths]
+
+    def _turn_decisions(self, widths):
+        for sign in (1, -1):
+            mode = torch_decisions.Undecide(widths, seed=1, sign=sign)
+            run, _ = self.evaluator.run(torch.float64, mode=mode, when=lambda mode=mode: mode.turned)
+            self.open_decisions += mode.turned
+            for key in run:
+                self.turned[key] = math.hypot(self.turned[key], distance(run[key], self.results[key]))
 
     def budget(self, key):
         """The largest distance from the truth that the rule allows."""
-        return max(self.factor * self.distances[key], self.unit * self.scales[key])
+        roundings = max(self.factor * self.distances[key], self.unit * self.scales[key])
+        return math.hypot(roundings, self.turned[key])
 
 
 def norm(values):
-    return float(numpy.linalg.norm(numpy.asarray(values, dtype=numpy.float64).reshape(-1)))
+    return distance(values, None)
+
+
+def distance(values, truth, block=1 << 22):
+    """||values - truth|| in float64, without a copy of either as a whole."""
+    flat = numpy.asarray(values).reshape(-1)
+    other = None if truth is None else numpy.asarray(truth).reshape(-1)
+    total = 0.0
+    for start in range(0, flat.size, block):
+        part = flat[start:start + block].astype(numpy.float64)
+        if other is not None:
+            part = part - other[start:start + block]
+        total += float(numpy.dot(part, part))
+    return math.sqrt(total)
