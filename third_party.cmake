@@ -176,6 +176,41 @@ lamina_require(
 if(NOT TARGET PNG::PNG)
   add_library(PNG::PNG ALIAS png_static)
 endif()
+
+# Zip archives: PyTorch's weights. Debian's CMake file of libzip insists on the programs of three other
+# packages, so header and library are looked for by name.
+find_path(LAMINA_ZIP_INCLUDE zip.h)
+find_library(LAMINA_ZIP_LIBRARY zip)
+mark_as_advanced(LAMINA_ZIP_INCLUDE LAMINA_ZIP_LIBRARY)
+if(LAMINA_ZIP_INCLUDE AND LAMINA_ZIP_LIBRARY)
+  set(LAMINA_ZIP "${LAMINA_ZIP_LIBRARY}")
+  lamina_found("libzip (${LAMINA_ZIP_LIBRARY})")
+else()
+  # Stored entries are all that is read: no compression but zlib's, no encryption, no programs.
+  lamina_fetch(
+    libzip
+    TARGETS zip
+    APT libzip-dev
+    REPOSITORY https://github.com/nih-at/libzip.git
+    RELEASE 1.11.4
+    COMMIT 6f8a0cdd24a0dc6cce9dac4a7679da784ab124ea
+    LINKED
+    OPTIONS
+      ENABLE_BZIP2=OFF
+      ENABLE_COMMONCRYPTO=OFF
+      ENABLE_GNUTLS=OFF
+      ENABLE_LZMA=OFF
+      ENABLE_MBEDTLS=OFF
+      ENABLE_OPENSSL=OFF
+      ENABLE_ZSTD=OFF
+      BUILD_DOC=OFF
+      BUILD_EXAMPLES=OFF
+      BUILD_OSSFUZZ=OFF
+      BUILD_REGRESS=OFF
+      BUILD_TOOLS=OFF
+      LIBZIP_DO_INSTALL=OFF)
+  set(LAMINA_ZIP libzip::zip)
+endif()
 if(TARGET zlibstatic)
   unset(ZLIB_LIBRARY CACHE)
   unset(ZLIB_INCLUDE_DIR CACHE)

@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
+#include "engine/files/torch_file.h"
 #include "engine/train/evaluate.h"
 #include "nets/registry.h"
 #include "tools/commands.h"
@@ -77,7 +78,7 @@ void evaluate(const EvalFlags& flags) {
   const Dataset dataset =
       load_dataset(flags.data, part_from_name(flags.part), {flags.data_dir, 1, flags.limit});
   check_fit(graph, flags.net, dataset);
-  const TensorFile weights = read_safetensors(flags.weights);
+  const TensorFile weights = read_weights(flags.weights);
   const Precision precision = precision_from_name(flags.precision);
   Context ctx = open_device(flags.device, flags.threads, precision);
   Model model(ctx, std::move(graph), precision);
@@ -115,7 +116,7 @@ void add_eval(CLI::App& app) {
   CLI::App* command = app.add_subcommand("eval", "evaluate saved weights");
   auto flags = std::make_shared<EvalFlags>();
   command->add_option("--net", flags->net, "network id")->required();
-  command->add_option("--weights", flags->weights, "safetensors file")->required();
+  command->add_option("--weights", flags->weights, ".pth or safetensors file")->required();
   command->add_option("--data", flags->data, "data set name or folder")->required();
   command->add_option("--data-dir", flags->data_dir, "folder that holds the data sets");
   command->add_option("--part", flags->part, "train or test");

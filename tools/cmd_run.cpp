@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 
+#include "engine/files/torch_file.h"
 #include "engine/graph/host_values.h"
 #include "engine/graph/program.h"
 #include "nets/registry.h"
@@ -105,7 +106,7 @@ void run(const RunFlags& flags) {
   LAMINA_CHECK(flags.weights_out.empty() || flags.train,
                "--weights-out holds what training changes; add --train.");
   Graph graph = build_net(flags.net, flags.options.opts());
-  const TensorFile weights = read_safetensors(flags.weights);
+  const TensorFile weights = read_weights(flags.weights);
   const TensorFile input_file = read_safetensors(flags.input);
   const HostTensor& input = required(input_file, "input", flags.input);
   const Shape want = graph.shape(graph.input());

@@ -11,6 +11,7 @@ namespace lamina::cli {
 
 void add_train(CLI::App& app);
 void add_eval(CLI::App& app);
+void add_convert(CLI::App& app);
 void add_run(CLI::App& app);
 void add_summary(CLI::App& app);
 void add_nets(CLI::App& app);

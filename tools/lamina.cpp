@@ -50,6 +50,7 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   lamina::cli::add_train(app);
   lamina::cli::add_eval(app);
+  lamina::cli::add_convert(app);
   lamina::cli::add_run(app);
   lamina::cli::add_summary(app);
   lamina::cli::add_nets(app);

@@ -2,6 +2,7 @@
 #include "engine/files/posix_file.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 
 #include <system_error>
 
@@ -48,6 +49,18 @@ void fail_errno(std::string_view action, const std::filesystem::path& path, int 
 
 Descriptor open_file(const std::filesystem::path& path, int flags) {
   return Descriptor(retry([&] { return ::open(path.c_str(), flags | O_CLOEXEC, 0666); }));
+}
+
+Descriptor open_regular_file(const std::filesystem::path& path, std::uint64_t& bytes) {
+  Descriptor fd = open_file(path, O_RDONLY);
+  struct stat status {};
+  if (!fd || ::fstat(fd.get(), &status) != 0) fail_errno("read", path, errno);
+  if (S_ISDIR(status.st_mode)) fail_errno("read", path, EISDIR);
+  if (!S_ISREG(status.st_mode)) {
+    fail("cannot read '{}': it is no regular file; save the tensors to one first.", path.string());
+  }
+  bytes = static_cast<std::uint64_t>(status.st_size);
+  return fd;
 }
 
 bool write_all(int fd, std::span<const std::byte> bytes) {

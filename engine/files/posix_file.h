@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <span>
 #include <string_view>
@@ -27,6 +28,7 @@ class Descriptor {
   }
 
   int get() const { return fd_; }
+  int release() { return std::exchange(fd_, -1); }  // the caller closes it
   bool close() { return ::close(std::exchange(fd_, -1)) == 0 || errno == EINTR; }
   explicit operator bool() const { return fd_ >= 0; }
 
@@ -48,6 +50,10 @@ auto retry(Call&& call) {
 
 // Null with errno set when it fails. New files get the permissions that the umask leaves.
 Descriptor open_file(const std::filesystem::path& path, int flags);
+
+// Opens a file of tensors for reading; throws a failure unless it is a regular file. `bytes`
+// receives its length.
+Descriptor open_regular_file(const std::filesystem::path& path, std::uint64_t& bytes);
 
 // False with errno set when it fails.
 bool write_all(int fd, std::span<const std::byte> bytes);

@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/files/safetensors.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <array>
 #include <bit>
@@ -88,14 +85,8 @@ const HostTensor* TensorFile::find(std::string_view name) const {
 }
 
 TensorFile read_safetensors(const fs::path& path) {
-  const Descriptor fd = open_file(path, O_RDONLY);
-  struct stat status {};
-  if (!fd || ::fstat(fd.get(), &status) != 0) fail_errno("read", path, errno);
-  if (S_ISDIR(status.st_mode)) fail_errno("read", path, EISDIR);
-  if (!S_ISREG(status.st_mode)) {
-    fail("cannot read '{}': it is no regular file; save the tensors to one first.", path.string());
-  }
-  const auto file_bytes = static_cast<std::uint64_t>(status.st_size);
+  std::uint64_t file_bytes = 0;
+  const Descriptor fd = open_regular_file(path, file_bytes);
   if (file_bytes < kLengthBytes) {
     fail(
         "'{}' is no safetensors file: it has {} bytes, fewer than the 8 of the header's length; "

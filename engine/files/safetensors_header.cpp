@@ -12,6 +12,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "engine/files/damage.h"
+
 namespace lamina {
 namespace {
 
@@ -26,27 +28,6 @@ constexpr std::array<std::pair<std::string_view, DType>, 7> kDtypes{{{"F32", DTy
                                                                      {"U8", DType::u8},
                                                                      {"I32", DType::i32},
                                                                      {"I64", DType::i64}}};
-
-// A name out of the file, fit for a terminal: short and without control characters.
-std::string printable(std::string_view name) {
-  constexpr std::size_t kLongest = 80;
-  std::size_t length = std::min(name.size(), kLongest);
-  while (length < name.size() && length > 0 && (name[length] & 0xC0) == 0x80) --length;
-  std::string text(name.substr(0, length));
-  for (char& c : text) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = '?';
-  }
-  return length < name.size() ? text + "..." : text;
-}
-
-template <class... Args>
-[[noreturn]] void fail_damaged(const std::string& file,
-                               fmt::format_string<Args...> format,
-                               Args&&... args) {
-  fail("'{}' is damaged: {}; save or download it again.",
-       file,
-       fmt::format(format, std::forward<Args>(args)...));
-}
 
 // Where in the header the parser stands.
 enum class Place { outside, top, metadata, tensor, shape, offsets };
