@@ -3,8 +3,11 @@
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <map>
+#include <optional>
 
+#include "engine/data/sha256.h"
 #include "engine/files/atomic_file.h"
+#include "engine/files/torch_file.h"
 #include "engine/train/recipes.h"
 #include "engine/train/trainer.h"
 #include "nets/registry.h"
@@ -49,6 +52,21 @@ std::string default_folder(const TrainConfig& config) {
   return fmt::format("runs/{}-{}", config.net, seconds);
 }
 
+// The weights that the run starts from; the config keeps which file it was, bit for bit.
+TensorFile read_start_weights(TrainConfig& config) {
+  TensorFile weights = read_weights(config.weights);
+  const std::string sum = sha256_of_file(config.weights);
+  if (!config.weights_sha256.empty() && sum != config.weights_sha256) {
+    fail("'{}' has the SHA-256 {}, but the run starts from {}; restore the file or start anew.",
+         config.weights,
+         sum,
+         config.weights_sha256);
+  }
+  config.weights = std::filesystem::absolute(config.weights).string();
+  config.weights_sha256 = sum;
+  return weights;
+}
+
 void train(const TrainFlags& flags) {
   const bool resume = !flags.resume.empty();
   LAMINA_CHECK(!resume || (flags.settings.empty() && flags.overrides.empty() && flags.out.empty() &&
@@ -76,6 +94,10 @@ void train(const TrainFlags& flags) {
   const DataOpts data{config.data_dir, static_cast<std::uint64_t>(config.seed), config.limit};
   const Dataset train_set = load_dataset(config.data, Part::train, data);
   const Dataset test_set = load_dataset(config.data, Part::test, data);
+  // A checkpoint holds all that the file gave.
+  std::optional<TensorFile> weights;
+  if (!config.weights.empty() && !(resume && std::filesystem::exists(paths.state)))
+    weights = read_start_weights(config);
   Context ctx = open_device(
       config.device, config.threads, precision_from_name(config.precision), config.autotune);
   if (!resume) {
@@ -87,6 +109,10 @@ void train(const TrainFlags& flags) {
   }
   make_folder(folder);
   Trainer trainer(ctx, config, std::move(graph), train_set, test_set, folder);
+  if (weights) {
+    const std::string fresh = trainer.start_from(std::move(*weights), config.weights);
+    if (!fresh.empty()) fmt::print(stderr, "{}\n", fresh);
+  }
   if (!resume) {
     for (const auto& old : {paths.state, paths.weights, paths.report, paths.result})
       std::filesystem::remove(old);

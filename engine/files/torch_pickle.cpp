@@ -116,6 +116,11 @@ class Reader {
     fail_damaged(file_, "tensor '{}' {}", printable(name), what);
   }
 
+  // Sound, but of no use here as it is.
+  [[noreturn]] void fail_view(const std::string& name, std::string_view what) const {
+    fail("'{}' has tensor '{}' as {}; save a clone() of it instead.", file_, printable(name), what);
+  }
+
   // _rebuild_tensor_v2(storage, offset, shape, strides, requires_grad, hooks[, metadata])
   TorchTensor dense_tensor(const std::string& name, const PickleValue& call) const {
     const PickleValue& arguments = pickle_.item(call, 1);
@@ -123,7 +128,7 @@ class Reader {
     if (count != 6 && count != 7) damaged(name, "has arguments that are not those of a tensor");
     const PickleValue& offset = pickle_.item(arguments, 1);
     if (count == 7 && !pickle_.item(arguments, 6).items.empty())
-      damaged(name, "is a conjugate or negative view; clone() it first");
+      fail_view(name, "a conjugate or negative view");
     TorchTensor tensor;
     tensor.name = name;
     read_storage(pickle_.item(arguments, 0), tensor);
@@ -194,8 +199,7 @@ class Reader {
     std::int64_t reach = 0;
     for (std::size_t i : order) {
       if (tensor.shape[i] == 1) continue;
-      if (tensor.strides[i] <= reach)
-        damaged(name, "has strides that reach an element twice; clone() it before it is saved");
+      if (tensor.strides[i] <= reach) fail_view(name, "a view that reaches an element twice");
       std::int64_t length = 0;
       if (__builtin_mul_overflow(tensor.shape[i] - 1, tensor.strides[i], &length) ||
           __builtin_add_overflow(reach, length, &reach))

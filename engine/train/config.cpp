@@ -20,6 +20,8 @@ const ConfigField kFields[] = {
     {"data", "", "data set name or folder, see `lamina data`", &C::data},
     {"recipe", "", "preset to start from, see `lamina recipes`", &C::recipe},
     {"data_dir", "", "folder that holds the data sets", &C::data_dir},
+    {"weights", "", "start from these weights (.pth or safetensors)", &C::weights},
+    {"weights_sha256", "", "SHA-256 that the file of weights must have", &C::weights_sha256},
     {"normalize",
      "",
      "none, standard (the data set's mean and deviation) or MEAN,STD",
@@ -128,6 +130,8 @@ void TrainConfig::check() const {
           "optimizer",
           optimizer,
           "adam, adamw or sgd");
+  LAMINA_CHECK(weights_sha256.empty() || !weights.empty(),
+               "weights_sha256 belongs to a file of weights; give --weights too.");
   LAMINA_CHECK(!nesterov || (optimizer == "sgd" && momentum > 0),
                "nesterov needs --optimizer sgd and a --momentum above zero.");
   LAMINA_CHECK(early_stop == 0 || val_split > 0,

@@ -16,6 +16,8 @@ namespace lamina {
 struct TrainConfig {
   std::string net, data, recipe;
   std::string data_dir;            // empty: the usual places
+  std::string weights;             // file to start from; empty: drawn by the layers' rules
+  std::string weights_sha256;      // of that file; a run refuses another
   std::string normalize = "none";  // none | standard (the data set's constants) | MEAN,STD
   double val_split = 0.0;          // share of the training images held out for validation
   std::int64_t limit = 0;          // first images of each part only; 0: all

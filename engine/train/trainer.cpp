@@ -9,6 +9,7 @@
 #include "engine/files/atomic_file.h"
 #include "engine/graph/summary.h"
 #include "engine/train/run_results.h"
+#include "engine/train/start_weights.h"
 #include "engine/train/train_step.h"
 
 namespace lamina {
@@ -103,9 +104,14 @@ Trainer::Trainer(Context& ctx,
   check_fit(graph, config.net, train);
   check_fit(graph, config.net, test);
   machine_ = std::make_unique<Machine>(ctx, config, std::move(graph), train, test);
+  machine_->model.initialise(static_cast<std::uint64_t>(config.seed));
 }
 
 Trainer::~Trainer() = default;
+
+std::string Trainer::start_from(TensorFile weights, const std::string& origin) {
+  return load_start_weights(machine_->model, std::move(weights), origin);
+}
 
 void Trainer::save(const TrainProgress& progress) const {
   save_checkpoint(paths_.state, machine_->model, machine_->optimizer, progress);
@@ -120,7 +126,6 @@ TrainOutcome Trainer::run(const TrainHooks& hooks, bool resume) {
     progress.device.growth_interval = kGrowthInterval;
   }
   started_ = utc_now();
-  m.model.initialise(static_cast<std::uint64_t>(config_.seed));
   if (resume && std::filesystem::exists(paths_.state)) {
     progress = load_checkpoint(paths_.state, m.model, m.optimizer);
     stopping_.restore(progress.best_val_loss, progress.stale_epochs);

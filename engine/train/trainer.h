@@ -46,6 +46,10 @@ class Trainer {
           std::filesystem::path folder);
   ~Trainer();
 
+  // Starts from these weights, not from drawn ones; before run(). The text says which tensors stay
+  // drawn, see start_weights.h.
+  std::string start_from(TensorFile weights, const std::string& origin);
+
   // resume: continue from <folder>/state.safetensors when it is there.
   TrainOutcome run(const TrainHooks& hooks, bool resume);
 

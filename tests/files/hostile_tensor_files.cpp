@@ -2,6 +2,7 @@
 #include "tests/files/hostile_tensor_files.h"
 
 #include <cstdint>
+#include <ostream>
 
 #include <fmt/core.h>
 
@@ -60,6 +61,8 @@ void add_pair(HostileFiles& files,
 }
 
 }  // namespace
+
+void PrintTo(const HostileFile& file, std::ostream* out) { *out << file.name; }
 
 std::string safetensors_bytes(std::string_view header, std::size_t data_bytes) {
   return length_bytes(header.size()) + std::string(header) + std::string(data_bytes, 'd');

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <iosfwd>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,6 +15,7 @@ struct HostileFile {
   std::string bytes;
   std::string message;
 };
+void PrintTo(const HostileFile& file, std::ostream* out);  // its name, for a failing case
 using HostileFiles = std::vector<HostileFile>;
 
 HostileFiles length_files();  // the 8 bytes of length and the size of the file

@@ -1,7 +1,6 @@
 // Files made to break a reader: each must end in one sentence that names the file and the field.
 // SPDX-License-Identifier: Apache-2.0
 #include <cstring>
-#include <ostream>
 #include <vector>
 
 #include "engine/core/philox.h"
@@ -10,9 +9,6 @@
 #include "tests/files/temp_folder.h"
 
 namespace lamina {
-
-void PrintTo(const HostileFile& file, std::ostream* out) { *out << file.name; }
-
 namespace {
 
 class Hostile : public testing::TestWithParam<HostileFile> {};
