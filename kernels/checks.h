@@ -88,8 +88,12 @@ void conv2d_backward_data(const Conv2dDesc& desc,
                           const Tensor& dy,
                           const Tensor& w,
                           const Tensor& dx);
-void conv2d_backward_weights(
-    const Conv2dDesc& desc, const Tensor& x, const Tensor& dy, const Tensor& dw, const Tensor& db);
+void conv2d_backward_weights(const Conv2dDesc& desc,
+                             const Tensor& x,
+                             const Tensor& y,
+                             const Tensor& dy,
+                             const Tensor& dw,
+                             const Tensor& db);
 
 void dropout(const Context& ctx,
              const DropoutOpts& opts,
@@ -104,8 +108,12 @@ void linear_backward_data(const LinearDesc& desc,
                           const Tensor& dy,
                           const Tensor& w,
                           const Tensor& dx);
-void linear_backward_weights(
-    const LinearDesc& desc, const Tensor& x, const Tensor& dy, const Tensor& dw, const Tensor& db);
+void linear_backward_weights(const LinearDesc& desc,
+                             const Tensor& x,
+                             const Tensor& y,
+                             const Tensor& dy,
+                             const Tensor& dw,
+                             const Tensor& db);
 
 // cross_entropy and nll, by `op` in the messages.
 void loss(const Context& ctx,

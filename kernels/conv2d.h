@@ -29,7 +29,7 @@ struct Conv2dDesc {
   Act act = Act::none;
   DType dtype = DType::f32;
   bool backward_data = true;     // false: the input needs no gradient (the first layer)
-  bool backward_weights = true;  // both false: inference
+  bool backward_weights = true;  // both false: inference; with an activation not this one alone
 
   Shape y() const;  // throws when the window does not fit or C, K do not divide by groups
   std::int64_t weights() const { return k * r * s * (x.c / groups); }
@@ -46,14 +46,20 @@ class Conv2d {
   // y = act(x * w + b)
   virtual void forward(
       const Tensor& x, const Tensor& w, const Tensor& b, const Tensor& y, void* workspace) = 0;
-  // The two backward passes take the gradient in front of the activation: act_backward() comes
-  // first.
+  // Comes first of the two backward passes. dy is the gradient behind the activation and is
+  // overwritten with dy * act'(y), that in front of it; without an activation dy stays as it is and
+  // y, which may be empty, is not read. dw, db are the gradients of w and b; db may be empty.
+  virtual void backward_weights(const Tensor& x,
+                                const Tensor& y,
+                                const Tensor& dy,
+                                const Tensor& dw,
+                                const Tensor& db,
+                                void* workspace) = 0;
+  // Takes the gradient in front of the activation, as backward_weights() leaves it.
   virtual void backward_data(const Tensor& dy,
                              const Tensor& w,
                              const Tensor& dx,
                              void* workspace) = 0;
-  virtual void backward_weights(
-      const Tensor& x, const Tensor& dy, const Tensor& dw, const Tensor& db, void* workspace) = 0;
 
   virtual std::string describe() const = 0;  // the implementation chosen, for the plan table
 };

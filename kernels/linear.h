@@ -30,13 +30,17 @@ class Linear {
   virtual std::size_t workspace_bytes() const = 0;
   virtual void forward(
       const Tensor& x, const Tensor& w, const Tensor& b, const Tensor& y, void* workspace) = 0;
-  // As in conv2d.h, dy is the gradient in front of the activation.
+  // As in conv2d.h: backward_weights() first, which takes dy back through the activation, in place.
+  virtual void backward_weights(const Tensor& x,
+                                const Tensor& y,
+                                const Tensor& dy,
+                                const Tensor& dw,
+                                const Tensor& db,
+                                void* workspace) = 0;
   virtual void backward_data(const Tensor& dy,
                              const Tensor& w,
                              const Tensor& dx,
                              void* workspace) = 0;
-  virtual void backward_weights(
-      const Tensor& x, const Tensor& dy, const Tensor& dw, const Tensor& db, void* workspace) = 0;
   virtual std::string describe() const = 0;
 };
 

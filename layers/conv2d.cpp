@@ -25,20 +25,18 @@ Conv2dDesc describe_conv(const Conv2dOpts& o, const Shape& x) {
 
 class Conv2dOp : public LayerOp {
  public:
-  Conv2dOp(const CompileArgs& args, Conv2dDesc desc)
-      : ctx_(args.ctx), act_(desc.act), bias_(desc.bias) {
+  Conv2dOp(const CompileArgs& args, Conv2dDesc desc) : bias_(desc.bias) {
     desc.dtype = args.dtype;
     desc.backward_weights = args.backward;
     desc.backward_data = args.backward && args.need_dx[0];
-    plan_ = make_conv2d(ctx_, desc);
+    plan_ = make_conv2d(args.ctx, desc);
   }
   std::size_t workspace_bytes() const override { return plan_->workspace_bytes(); }
   void forward(const Bound& t) override {
     plan_->forward(t.x[0], t.p[0], bias(t.p), t.y, t.workspace);
   }
   void backward(const Bound& t) override {
-    if (act_ != Act::none) act_backward(ctx_, act_, t.y, t.dy, t.dy);
-    plan_->backward_weights(t.x[0], t.dy, t.dp[0], bias(t.dp), t.workspace);
+    plan_->backward_weights(t.x[0], t.y, t.dy, t.dp[0], bias(t.dp), t.workspace);
     if (t.dx[0]) plan_->backward_data(t.dy, t.p[0], t.dx[0], t.workspace);
   }
   std::string describe() const override { return plan_->describe(); }
@@ -46,8 +44,6 @@ class Conv2dOp : public LayerOp {
  private:
   Tensor bias(const std::vector<Tensor>& p) const { return bias_ ? p[1] : Tensor{}; }
 
-  Context& ctx_;
-  Act act_;
   bool bias_;
   std::unique_ptr<Conv2d> plan_;
 };

@@ -9,9 +9,8 @@ namespace {
 
 class LinearOp : public LayerOp {
  public:
-  LinearOp(const CompileArgs& args, const LinearOpts& opts)
-      : ctx_(args.ctx), act_(opts.act), bias_(opts.bias) {
-    plan_ = make_linear(ctx_,
+  LinearOp(const CompileArgs& args, const LinearOpts& opts) : bias_(opts.bias) {
+    plan_ = make_linear(args.ctx,
                         {.n = args.x[0].n,
                          .in = args.x[0].per_sample(),
                          .k = opts.k,
@@ -26,8 +25,7 @@ class LinearOp : public LayerOp {
     plan_->forward(t.x[0], t.p[0], bias(t.p), t.y, t.workspace);
   }
   void backward(const Bound& t) override {
-    if (act_ != Act::none) act_backward(ctx_, act_, t.y, t.dy, t.dy);
-    plan_->backward_weights(t.x[0], t.dy, t.dp[0], bias(t.dp), t.workspace);
+    plan_->backward_weights(t.x[0], t.y, t.dy, t.dp[0], bias(t.dp), t.workspace);
     if (t.dx[0]) plan_->backward_data(t.dy, t.p[0], t.dx[0], t.workspace);
   }
   std::string describe() const override { return plan_->describe(); }
@@ -35,8 +33,6 @@ class LinearOp : public LayerOp {
  private:
   Tensor bias(const std::vector<Tensor>& p) const { return bias_ ? p[1] : Tensor{}; }
 
-  Context& ctx_;
-  Act act_;
   bool bias_;
   std::unique_ptr<Linear> plan_;
 };

@@ -49,12 +49,13 @@ class LinearConv2d final : public NamedConv2d {
     linear_->backward_data(dy, w, dx, workspace);
   }
   void backward_weights(const Tensor& x,
+                        const Tensor& y,
                         const Tensor& dy,
                         const Tensor& dw,
                         const Tensor& db,
                         void* workspace) override {
-    checks::conv2d_backward_weights(desc_, x, dy, dw, db);
-    linear_->backward_weights(x, dy, dw, db, workspace);
+    checks::conv2d_backward_weights(desc_, x, y, dy, dw, db);
+    linear_->backward_weights(x, y, dy, dw, db, workspace);
   }
 
  private:
@@ -98,11 +99,12 @@ class MixedConv2d final : public NamedConv2d {
     of(own_.data).backward_data(dy, w, dx, workspace);
   }
   void backward_weights(const Tensor& x,
+                        const Tensor& y,
                         const Tensor& dy,
                         const Tensor& dw,
                         const Tensor& db,
                         void* workspace) override {
-    of(own_.weights).backward_weights(x, dy, dw, db, workspace);
+    of(own_.weights).backward_weights(x, y, dy, dw, db, workspace);
   }
 
  private:

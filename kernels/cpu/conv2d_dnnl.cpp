@@ -85,11 +85,13 @@ class DnnlConv2d final : public NamedConv2d {
   }
 
   void backward_weights(const Tensor& x,
+                        const Tensor& y,
                         const Tensor& dy,
                         const Tensor& dw,
                         const Tensor& db,
                         void* workspace) override {
-    checks::conv2d_backward_weights(desc_, x, dy, dw, db);
+    checks::conv2d_backward_weights(desc_, x, y, dy, dw, db);
+    if (desc_.act != Act::none) act_backward(ctx_, desc_.act, y, dy, dy);
     dnnl_checked(label(), [&] {
       if (!desc_.bias) {
         backward_weights_.run(device_.stream(), {x.data, dy.data, dw.data}, workspace);

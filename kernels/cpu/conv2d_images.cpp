@@ -228,11 +228,13 @@ class ImagesConv2d final : public NamedConv2d {
   }
 
   void backward_weights(const Tensor& x,
+                        const Tensor& y,
                         const Tensor& dy,
                         const Tensor& dw,
                         const Tensor& db,
                         void* workspace) override {
-    checks::conv2d_backward_weights(desc_, x, dy, dw, db);
+    checks::conv2d_backward_weights(desc_, x, y, dy, dw, db);
+    if (desc_.act != Act::none) act_backward(ctx_, desc_.act, y, dy, dy);
     float* const sums = static_cast<float*>(workspace);
     float* const scratch = sums + slots() * slot_floats();
     const std::int64_t tiles = tiles_of(desc_.x.n), slot_count = slots();

@@ -71,9 +71,14 @@ class DirectLinear final : public Linear {
     gemm.run(ctx_);
   }
 
-  void backward_weights(
-      const Tensor& x, const Tensor& dy, const Tensor& dw, const Tensor& db, void*) override {
-    checks::linear_backward_weights(desc_, x, dy, dw, db);
+  void backward_weights(const Tensor& x,
+                        const Tensor& y,
+                        const Tensor& dy,
+                        const Tensor& dw,
+                        const Tensor& db,
+                        void*) override {
+    checks::linear_backward_weights(desc_, x, y, dy, dw, db);
+    if (desc_.act != Act::none) act_backward(ctx_, desc_.act, y, dy, dy);
     const Gemm gemm{.m = desc_.k,
                     .j = desc_.in,
                     .l = desc_.n,

@@ -52,11 +52,13 @@ class DnnlLinear final : public Linear {
   }
 
   void backward_weights(const Tensor& x,
+                        const Tensor& y,
                         const Tensor& dy,
                         const Tensor& dw,
                         const Tensor& db,
                         void* workspace) override {
-    checks::linear_backward_weights(desc_, x, dy, dw, db);
+    checks::linear_backward_weights(desc_, x, y, dy, dw, db);
+    if (desc_.act != Act::none) act_backward(ctx_, desc_.act, y, dy, dy);
     dnnl_checked(name(), [&] {
       if (!desc_.bias) {
         backward_weights_.run(device_.stream(), {x.data, dy.data, dw.data}, workspace);

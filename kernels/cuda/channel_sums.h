@@ -37,7 +37,29 @@ struct ChannelChunks {
   }
 };
 
-// A block: `lanes` channels side by side (a power of two), kBlock / lanes rows at a time.
+// How rows are cut into chunks, one a block. A block has `lanes` columns side by side (a power of
+// two) and takes kBlock / lanes rows at a time.
+struct ChunkSize {
+  int lanes;
+  std::int64_t rows, count;
+};
+
+// `bytes`: what a chunk leaves in the scratch memory, a column.
+inline ChunkSize chunk_size(std::int64_t rows, std::int64_t columns, std::size_t bytes) {
+  int lanes = 1;
+  while (lanes < columns && lanes < kBlock) lanes *= 2;
+  // Sixteen rows a thread at least, and no more chunks than one thread likes to add up.
+  constexpr std::int64_t kRowsPerThread = 16, kMostChunks = 512;
+  const std::int64_t fit = static_cast<std::int64_t>(kScratchBytes / bytes) / columns;
+  const std::int64_t most = fit < kMostChunks ? fit : kMostChunks;
+  const std::int64_t least_rows = kRowsPerThread * kBlock / lanes;
+  std::int64_t chunks = (rows + least_rows - 1) / least_rows;
+  if (chunks > most) chunks = most;
+  if (chunks < 1) chunks = 1;
+  const std::int64_t chunk_rows = (rows + chunks - 1) / chunks;
+  return {lanes, chunk_rows, (rows + chunk_rows - 1) / chunk_rows};
+}
+
 template <class Term>
 LAMINA_KERNEL add_chunk(
     Term term, std::int64_t rows, std::int64_t chunk_rows, int channels, int lanes, Pair* partial) {
@@ -71,21 +93,10 @@ LAMINA_KERNEL add_chunk(
 template <class Term>
 ChannelChunks add_channels(
     Context& ctx, const char* name, std::int64_t rows, std::int64_t channels, const Term& term) {
-  int lanes = 1;
-  while (lanes < channels && lanes < kBlock) lanes *= 2;
-  // Sixteen rows a thread at least, and no more chunks than one thread likes to add up.
-  constexpr std::int64_t kRowsPerThread = 16, kMostChunks = 512;
-  const std::int64_t fit = static_cast<std::int64_t>(kScratchBytes / sizeof(Pair)) / channels;
-  const std::int64_t most = fit < kMostChunks ? fit : kMostChunks;
-  const std::int64_t least_rows = kRowsPerThread * kBlock / lanes;
-  std::int64_t chunks = (rows + least_rows - 1) / least_rows;
-  if (chunks > most) chunks = most;
-  if (chunks < 1) chunks = 1;
-  const std::int64_t chunk_rows = (rows + chunks - 1) / chunks;
-  chunks = (rows + chunk_rows - 1) / chunk_rows;
+  const ChunkSize size = chunk_size(rows, channels, sizeof(Pair));
   Pair* const partial = static_cast<Pair*>(scratch_of(ctx));
-  const Grid grid{static_cast<unsigned>((channels + lanes - 1) / lanes),
-                  static_cast<unsigned>(chunks)};
+  const Grid grid{static_cast<unsigned>((channels + size.lanes - 1) / size.lanes),
+                  static_cast<unsigned>(size.count)};
   launch(ctx,
          name,
          grid,
@@ -93,11 +104,11 @@ ChannelChunks add_channels(
          add_chunk<Term>,
          term,
          rows,
-         chunk_rows,
+         size.rows,
          static_cast<int>(channels),
-         lanes,
+         size.lanes,
          partial);
-  return {partial, static_cast<int>(chunks), static_cast<int>(channels)};
+  return {partial, static_cast<int>(size.count), static_cast<int>(channels)};
 }
 
 }  // namespace lamina::cuda

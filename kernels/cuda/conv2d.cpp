@@ -87,13 +87,14 @@ class CudnnConv2d final : public Conv2d {
   }
 
   void backward_weights(const Tensor& x,
+                        const Tensor& y,
                         const Tensor& dy,
                         const Tensor& dw,
                         const Tensor& db,
                         void* workspace) override {
-    checks::conv2d_backward_weights(desc_, x, dy, dw, db);
+    checks::conv2d_backward_weights(desc_, x, y, dy, dw, db);
+    bias_act_backward(ctx_, desc_.act, y, dy, db);
     backward_weights_.run(handle_, {{kX, x.data}, {kY, dy.data}, {kW, dw.data}}, workspace);
-    if (db) bias_gradient(ctx_, dy, db);
   }
 
   // "cuDNN forward+bias+relu eng41_k2=4 0 B; backward_weights eng65_k2=5 295107 B"

@@ -81,11 +81,16 @@ CudaDevice::CudaDevice(const ContextOpts& opts)
   LAMINA_CUDNN_CHECK(cudnnSetStream(cudnn, stream));
   if (opts.autotune) timer_ = make_plan_timer(*this, stream);
   scratch_ = allocate(kScratchBytes);
+  tickets_ = allocate(kTickets * sizeof(std::uint32_t));
+  zero(tickets_, kTickets * sizeof(std::uint32_t));
   const char* const sync = std::getenv("LAMINA_SYNC");
   checks_launches_ = sync != nullptr && std::string_view(sync) == "1";
 }
 
-CudaDevice::~CudaDevice() { release(scratch_); }
+CudaDevice::~CudaDevice() {
+  release(tickets_);
+  release(scratch_);
+}
 
 void* CudaDevice::allocate(std::size_t bytes) {
   void* data = nullptr;
@@ -186,6 +191,7 @@ std::unique_ptr<Device> make_device(const ContextOpts& opts) {
 
 CUstream_st* stream_of(Context& ctx) { return device_of(ctx).stream(); }
 void* scratch_of(Context& ctx) { return device_of(ctx).scratch(); }
+std::uint32_t* tickets_of(Context& ctx) { return device_of(ctx).tickets(); }
 // A device that is only described (tests/cuda) has no handle.
 cublasLtHandle_t cublaslt_of(Context& ctx) {
   auto* const device = dynamic_cast<CudaDevice*>(&ctx.device());

@@ -38,6 +38,7 @@ class CudaDevice final : public Device, public CudnnDevice {
   cudaStream_t stream() const { return stream_.get(); }
   cublasLtHandle_t cublaslt() const { return cublaslt_.get(); }
   void* scratch() const { return scratch_; }
+  std::uint32_t* tickets() const { return static_cast<std::uint32_t*>(tickets_); }
   bool checks_launches() const { return checks_launches_; }
 
  private:
@@ -49,6 +50,7 @@ class CudaDevice final : public Device, public CudnnDevice {
   PlanCache plans_{PlanCache::usual_folder()};
   std::unique_ptr<PlanTimer> timer_;  // null: no autotuning
   void* scratch_ = nullptr;
+  void* tickets_ = nullptr;
   bool checks_launches_ = false;
 };
 

@@ -16,6 +16,9 @@
 // barrier()           __syncthreads
 // shuffle_xor(v, m)   the value of lane ^ m; every lane of a full warp takes part
 // add_atomic(p, v)    integers only, and min_atomic: what they give does not depend on the order
+// last_block(p, n)    true in every thread of the last of n blocks to get there, which may then
+// read
+//                     what the others have written; all threads of a block take part
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -77,6 +80,19 @@ template <class V>
 LAMINA_DEVICE V warp_sum(V value) {
   for (int mask = kWarp / 2; mask > 0; mask /= 2) value += shuffle_xor(value, mask);
   return value;
+}
+
+// Which block is the last differs from run to run, so what it does may depend on the data alone.
+// `ticket` is one of tickets_of(), zero before and afterwards: a recorded launch can be replayed.
+// The fences are those of threadFenceReduction in NVIDIA's CUDA samples.
+LAMINA_DEVICE bool last_block(std::uint32_t* ticket, unsigned blocks) {
+  LAMINA_SHARED(bool, last);
+  fence();
+  barrier();
+  if (threadIdx.x == 0) last = wrap_atomic(ticket, blocks - 1) == blocks - 1;
+  barrier();
+  fence();
+  return last;
 }
 
 }  // namespace lamina::cuda

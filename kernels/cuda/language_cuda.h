@@ -16,6 +16,7 @@
 namespace lamina::cuda {
 
 LAMINA_DEVICE void barrier() { __syncthreads(); }
+LAMINA_DEVICE void fence() { __threadfence(); }
 
 template <class V>
 LAMINA_DEVICE V shuffle_xor(V value, int mask) {
@@ -28,6 +29,10 @@ LAMINA_DEVICE void add_atomic(std::int64_t* p, std::int64_t value) {
 LAMINA_DEVICE void add_atomic(std::int32_t* p, std::int32_t value) { atomicAdd(p, value); }
 LAMINA_DEVICE void min_atomic(std::int64_t* p, std::int64_t value) {
   atomicMin(reinterpret_cast<long long*>(p), static_cast<long long>(value));
+}
+// What *p was; it goes up by one, from `most` back to 0.
+LAMINA_DEVICE std::uint32_t wrap_atomic(std::uint32_t* p, std::uint32_t most) {
+  return atomicInc(p, most);
 }
 
 // Numbers are computed in f32 and kept as T, rounded to nearest even.

@@ -170,13 +170,14 @@ class LtLinear final : public Linear {
   }
 
   void backward_weights(const Tensor& x,
+                        const Tensor& y,
                         const Tensor& dy,
                         const Tensor& dw,
                         const Tensor& db,
                         void* workspace) override {
-    checks::linear_backward_weights(desc_, x, dy, dw, db);
+    checks::linear_backward_weights(desc_, x, y, dy, dw, db);
+    bias_act_backward(ctx_, desc_.act, y, dy, db);
     weights_.run(ctx_, x.data, dy.data, dw.data, nullptr, workspace);
-    if (db) bias_gradient(ctx_, dy, db);
   }
 
  private:

@@ -1,4 +1,4 @@
-// Classification losses: a warp a sample, then one block adds the samples up. Contract:
+// Classification losses: a warp a sample; the last block adds the samples up. Contract:
 // kernels/loss.h.
 // SPDX-License-Identifier: Apache-2.0
 #include "kernels/loss.h"
@@ -38,6 +38,39 @@ LAMINA_DEVICE int first_largest(const T* row, int classes) {
   return best;
 }
 
+// Where the loss of the batch goes.
+struct Report {
+  LossOpts opts;
+  float* loss;
+  double* sums;    // null: nowhere
+  float* history;  // null: nowhere; else element state->step % count
+  std::int64_t count;
+};
+
+// By one block. The order of the additions depends on the number of samples alone.
+LAMINA_DEVICE void report(const Sample* results,
+                          std::int64_t samples,
+                          const Report& to,
+                          const StepState* state) {
+  LAMINA_SHARED(double, scratch, [cuda::kWarp]);
+  double sum = 0.0, correct = 0.0;
+  for (std::int64_t n = threadIdx.x; n < samples; n += cuda::kBlock) {
+    sum += static_cast<double>(results[n].loss);
+    correct += static_cast<double>(results[n].correct);
+  }
+  sum = cuda::block_sum(sum, scratch);
+  correct = cuda::block_sum(correct, scratch);
+  if (threadIdx.x != 0) return;
+  const double mean = sum / static_cast<double>(samples);
+  const double before = to.opts.add ? static_cast<double>(*to.loss) : 0.0;
+  *to.loss = static_cast<float>(before + to.opts.weight * mean);
+  if (to.history != nullptr) to.history[state->step % to.count] = static_cast<float>(mean);
+  if (to.sums == nullptr) return;
+  to.sums[0] += sum;
+  to.sums[1] += correct;
+  to.sums[2] += static_cast<double>(samples);
+}
+
 template <class T>
 LAMINA_KERNEL judge(const T* x,
                     const std::int32_t* labels,
@@ -45,14 +78,16 @@ LAMINA_KERNEL judge(const T* x,
                     std::int64_t samples,
                     int classes,
                     bool logits,
-                    float weight,
                     const StepState* state,
                     std::int64_t* confusion,
-                    Sample* results) {
+                    Sample* results,
+                    Report to,
+                    std::uint32_t* ticket) {
   // Lane f % kWarp alone touches element f of a row: dx may be x, and no other order is kept.
   const int lane = cuda::lane();
-  const float share =
-      weight * (state == nullptr ? 1.0f : state->loss_scale) / static_cast<float>(samples);
+  const float scale =
+      static_cast<float>(to.opts.weight) * (state == nullptr ? 1.0f : state->loss_scale);
+  const float share = scale / static_cast<float>(samples);
   for (std::int64_t n = cuda::first_warp(); n < samples; n += cuda::all_warps()) {
     const T* const row = x + n * classes;
     const int label = labels[n];
@@ -78,39 +113,7 @@ LAMINA_KERNEL judge(const T* x,
                          std::int64_t{1});
     }
   }
-}
-
-// Where the loss goes besides: element state->step % count.
-struct History {
-  float* losses;
-  std::int64_t count;
-  const StepState* state;
-};
-
-// One block. The order of the additions depends on the number of samples alone.
-LAMINA_KERNEL total(const Sample* results,
-                    std::int64_t samples,
-                    LossOpts opts,
-                    float* loss,
-                    double* sums,
-                    History history) {
-  LAMINA_SHARED(double, scratch, [cuda::kWarp]);
-  double sum = 0.0, correct = 0.0;
-  for (std::int64_t n = threadIdx.x; n < samples; n += cuda::kBlock) {
-    sum += static_cast<double>(results[n].loss);
-    correct += static_cast<double>(results[n].correct);
-  }
-  sum = cuda::block_sum(sum, scratch);
-  correct = cuda::block_sum(correct, scratch);
-  if (threadIdx.x != 0) return;
-  const double mean = sum / static_cast<double>(samples);
-  *loss = static_cast<float>((opts.add ? static_cast<double>(*loss) : 0.0) + opts.weight * mean);
-  if (history.losses != nullptr)
-    history.losses[history.state->step % history.count] = static_cast<float>(mean);
-  if (sums == nullptr) return;
-  sums[0] += sum;
-  sums[1] += correct;
-  sums[2] += static_cast<double>(samples);
+  if (cuda::last_block(ticket, gridDim.x)) report(results, samples, to, state);
 }
 
 void classify(Context& ctx,
@@ -133,6 +136,11 @@ void classify(Context& ctx,
       name,
       samples);
   auto* const results = static_cast<Sample*>(scratch_of(ctx));
+  const Report to{opts,
+                  loss.as<float>(),
+                  metrics.sums ? metrics.sums.as<double>() : nullptr,
+                  metrics.history ? metrics.history.as<float>() : nullptr,
+                  metrics.history.numel()};
   visit_compute(x.dtype, name, [&]<class T>(T) {
     launch(ctx,
            name,
@@ -145,24 +153,12 @@ void classify(Context& ctx,
            samples,
            static_cast<int>(x.shape.per_sample()),
            logits,
-           static_cast<float>(opts.weight),
            state,
            metrics.confusion ? metrics.confusion.as<std::int64_t>() : nullptr,
-           results);
+           results,
+           to,
+           tickets_of(ctx));
   });
-  launch(
-      ctx,
-      "loss total",
-      Grid{},
-      kBlock,
-      total,
-      results,
-      samples,
-      opts,
-      loss.as<float>(),
-      metrics.sums ? metrics.sums.as<double>() : nullptr,
-      History{
-          metrics.history ? metrics.history.as<float>() : nullptr, metrics.history.numel(), state});
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 #include "engine/core/context.h"
 
@@ -20,5 +21,9 @@ void after_launch(Context& ctx, const char* name);
 // Partial results of one op. The same memory for every op: nothing in it outlives the op.
 inline constexpr std::size_t kScratchBytes = std::size_t{16} << 20;
 void* scratch_of(Context& ctx);
+
+// Counters for last_block() (language.h). Zero between two launches.
+inline constexpr std::size_t kTickets = 1024;
+std::uint32_t* tickets_of(Context& ctx);
 
 }  // namespace lamina::cuda

@@ -72,10 +72,15 @@ class Conv2dLoops final : public Conv2d {
     });
   }
 
-  void backward_weights(
-      const Tensor& x, const Tensor& dy, const Tensor& dw, const Tensor& db, void*) override {
-    checks::conv2d_backward_weights(desc_, x, dy, dw, db);
+  void backward_weights(const Tensor& x,
+                        const Tensor& y,
+                        const Tensor& dy,
+                        const Tensor& dw,
+                        const Tensor& db,
+                        void*) override {
+    checks::conv2d_backward_weights(desc_, x, y, dy, dw, db);
     visit_real(desc_.dtype, "conv2d", [&]<class T>(T) {
+      ref::back_through<T>(desc_.act, y, dy);
       const T* const xs = x.as<T>();
       const T* const dys = dy.as<T>();
       std::vector<double> sums = ref::zeros(dw);

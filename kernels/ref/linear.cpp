@@ -43,10 +43,15 @@ class LinearLoops final : public Linear {
     });
   }
 
-  void backward_weights(
-      const Tensor& x, const Tensor& dy, const Tensor& dw, const Tensor& db, void*) override {
-    checks::linear_backward_weights(desc_, x, dy, dw, db);
+  void backward_weights(const Tensor& x,
+                        const Tensor& y,
+                        const Tensor& dy,
+                        const Tensor& dw,
+                        const Tensor& db,
+                        void*) override {
+    checks::linear_backward_weights(desc_, x, y, dy, dw, db);
     visit_real(desc_.dtype, "linear", [&]<class T>(T) {
+      ref::back_through<T>(desc_.act, y, dy);
       for (std::int64_t k = 0; k < desc_.k; ++k) {
         for (std::int64_t i = 0; i < desc_.in; ++i) {
           double sum = 0;

@@ -42,4 +42,12 @@ inline double slope(Act act, double y) {
   return 1;
 }
 
+// dy = dy * act'(y), in place. Without an activation y is not read.
+template <class T>
+void back_through(Act act, const Tensor& y, const Tensor& dy) {
+  if (act == Act::none) return;
+  for (std::int64_t i = 0; i < dy.numel(); ++i)
+    dy.as<T>()[i] = static_cast<T>(dy.as<T>()[i] * slope(act, y.as<T>()[i]));
+}
+
 }  // namespace lamina::ref

@@ -133,8 +133,20 @@ TEST_P(ArgumentChecks, Conv2d) {
   refuses([&] { plan->forward(x, w, {}, y, ws); }, {"conv2d forward", "b has no data"});
   refuses([&] { plan->forward(x, w, b, x, ws); }, {"conv2d forward", "y is"});
   refuses([&] { plan->backward_data(x, w, x, ws); }, {"conv2d backward_data", "dy is"});
-  refuses([&] { plan->backward_weights(x, y, b, b, ws); }, {"conv2d backward_weights", "dw is"});
-  refuses([&] { plan->backward_weights(x, y, w, w, ws); }, {"conv2d backward_weights", "db is"});
+  refuses([&] { plan->backward_weights(x, {}, y, b, b, ws); },
+          {"conv2d backward_weights", "dw is"});
+  refuses([&] { plan->backward_weights(x, {}, y, w, w, ws); },
+          {"conv2d backward_weights", "db is"});
+
+  bad = desc;
+  bad.act = Act::relu;
+  const auto activated = make_conv2d(ctx_, bad);
+  refuses([&] { activated->backward_weights(x, {}, y, w, b, ws); },
+          {"conv2d backward_weights", "y has no data"});
+  refuses([&] { activated->backward_weights(x, y, y, w, b, ws); },
+          {"conv2d backward_weights", "share"});
+  bad.backward_weights = false;
+  refuses([&] { make_conv2d(ctx_, bad); }, {"conv2d", "only behind backward_weights"});
 
   bad = desc;
   bad.bias = false;
@@ -155,8 +167,13 @@ TEST_P(ArgumentChecks, Linear) {
   refuses([&] { plan->forward(x, w, w, y, ws); }, {"linear forward", "b is"});
   refuses([&] { plan->forward(x, w, b, x, ws); }, {"linear forward", "y is"});
   refuses([&] { plan->backward_data(y, w, y, ws); }, {"linear backward_data", "dx is"});
-  refuses([&] { plan->backward_weights(x, y, {}, b, ws); },
+  refuses([&] { plan->backward_weights(x, {}, y, {}, b, ws); },
           {"linear backward_weights", "dw has no"});
+  const auto activated = make_linear(ctx_, {.n = 3, .in = 48, .k = 5, .act = Act::tanh});
+  refuses([&] { activated->backward_weights(x, {}, y, w, b, ws); },
+          {"linear backward_weights", "y has no data"});
+  refuses([&] { make_linear(ctx_, {.act = Act::tanh, .backward_weights = false}); },
+          {"linear", "only behind backward_weights"});
 }
 
 TEST_P(ArgumentChecks, Losses) {

@@ -10,6 +10,7 @@
 #include "kernels/cpu/conv2d_impl.h"
 #include "kernels/cpu/linear_impl.h"
 #include "kernels/optimizer.h"
+#include "tests/kernels/fused_act.h"
 #include "tests/kernels/harness.h"
 
 namespace lamina::test {
@@ -35,7 +36,7 @@ Problem conv2d_problem(const std::string& name, const Conv2dDesc& d, Conv2dImpl 
   const Shape w{d.k, d.r, d.s, d.x.c / d.groups}, b = features(1, d.k);
   problem.slots = {in("x", d.x, draw.whole(d.x)),
                    in("w", w, draw.whole(w)),
-                   in("dy", d.y(), draw.whole(d.y())),
+                   gradient_slot(d.act, d.y(), draw.whole(d.y())),
                    out("y", d.y(), exactly()),
                    out("dw", w, exactly())};
   if (d.backward_data) problem.slots.push_back(out("dx", d.x, exactly()));
@@ -43,7 +44,9 @@ Problem conv2d_problem(const std::string& name, const Conv2dDesc& d, Conv2dImpl 
     problem.slots.push_back(in("b", b, absolute(draw.whole(b))));
     problem.slots.push_back(out("db", b, exactly()));
   }
-  problem.body = [d, impl](Call& call) {
+  if (d.act != Act::none)
+    problem.slots.push_back(in("saved", d.y(), saved_output(d.act, draw, d.y())));
+  problem.body = [d, impl, output = output_for_backward(d.act, "exact")](Call& call) {
     Conv2dDesc typed = d;
     typed.dtype = call.dtype();
     const auto plan = call.ctx().backend() == BackendKind::cpu
@@ -51,8 +54,9 @@ Problem conv2d_problem(const std::string& name, const Conv2dDesc& d, Conv2dImpl 
                           : make_conv2d(call.ctx(), typed);
     const auto workspace = [&] { return call.workspace(plan->workspace_bytes()); };
     plan->forward(call["x"], call["w"], call["b"], call["y"], workspace());
+    plan->backward_weights(
+        call["x"], call[output], call["dy"], call["dw"], call["db"], workspace());
     if (d.backward_data) plan->backward_data(call["dy"], call["w"], call["dx"], workspace());
-    plan->backward_weights(call["x"], call["dy"], call["dw"], call["db"], workspace());
   };
   // Some windows see mostly padding, some gradients meet no weight.
   for (const char* output : {"y", "dw"}) problem.slot(output).sparse = true;
@@ -121,11 +125,12 @@ TEST(CpuLinear, EveryImplementationIsExact) {
       const LinearDesc d{.n = draw.roll(1, 40),
                          .in = draw.roll(1, 90),
                          .k = draw.roll(1, 90),
-                         .bias = draw.roll(0, 3) > 0};
+                         .bias = draw.roll(0, 3) > 0,
+                         .act = draw.roll(0, 1) == 0 ? Act::none : Act::relu};
       const Shape x = features(d.n, d.in), w{d.k, 1, 1, d.in}, y = features(d.n, d.k);
       problem.slots = {in("x", x, draw.whole(x)),
                        in("w", w, draw.whole(w)),
-                       in("dy", y, draw.whole(y)),
+                       gradient_slot(d.act, y, draw.whole(y)),
                        out("y", y, exactly()),
                        out("dx", x, exactly()),
                        out("dw", w, exactly())};
@@ -133,7 +138,8 @@ TEST(CpuLinear, EveryImplementationIsExact) {
         problem.slots.push_back(in("b", features(1, d.k), draw.whole(features(1, d.k))));
         problem.slots.push_back(out("db", features(1, d.k), exactly()));
       }
-      problem.body = [d, impl](Call& call) {
+      if (d.act != Act::none) problem.slots.push_back(in("saved", y, saved_output(d.act, draw, y)));
+      problem.body = [d, impl, output = output_for_backward(d.act, "exact")](Call& call) {
         LinearDesc typed = d;
         typed.dtype = call.dtype();
         const auto plan = call.ctx().backend() == BackendKind::cpu
@@ -141,8 +147,9 @@ TEST(CpuLinear, EveryImplementationIsExact) {
                               : make_linear(call.ctx(), typed);
         const auto workspace = [&] { return call.workspace(plan->workspace_bytes()); };
         plan->forward(call["x"], call["w"], call["b"], call["y"], workspace());
+        plan->backward_weights(
+            call["x"], call[output], call["dy"], call["dw"], call["db"], workspace());
         plan->backward_data(call["dy"], call["w"], call["dx"], workspace());
-        plan->backward_weights(call["x"], call["dy"], call["dw"], call["db"], workspace());
       };
       table.check(problem);
     }
@@ -173,8 +180,8 @@ std::vector<std::vector<float>> outputs_with(int threads) {
   const auto plan = cpu::make_conv2d_by(ctx, conv, Conv2dImpl::images);
   const Buffer workspace = ctx.allocate(plan->workspace_bytes());
   plan->forward(x, w, b, y, workspace.data());
+  plan->backward_weights(x, y, dy, dw, db, workspace.data());
   plan->backward_data(dy, w, dx, workspace.data());
-  plan->backward_weights(x, dy, dw, db, workspace.data());
   for (const Owned* t : {&y, &dx, &dw, &db}) keep(*t);
 
   const Shape channels = features(1, 7);
@@ -197,8 +204,8 @@ std::vector<std::vector<float>> outputs_with(int threads) {
   const auto linear = cpu::make_linear_by(ctx, fc, LinearImpl::direct);
   const Buffer scratch = ctx.allocate(linear->workspace_bytes());
   linear->forward(fx, fw, fb, fy, scratch.data());
+  linear->backward_weights(fx, fy, fdy, fdw, fdb, scratch.data());
   linear->backward_data(fdy, fw, fdx, scratch.data());
-  linear->backward_weights(fx, fdy, fdw, fdb, scratch.data());
   for (const Owned* t : {&fy, &fdx, &fdw, &fdb}) keep(*t);
   return results;
 }

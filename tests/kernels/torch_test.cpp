@@ -98,8 +98,8 @@ Problem conv2d_problem(const Case& c) {
   problem.body = [desc](Call& call) {
     const auto plan = make_conv2d(call.ctx(), desc);
     plan->forward(call["x"], call["w"], call["b"], call["y"], nullptr);
+    plan->backward_weights(call["x"], {}, call["dy"], call["dw"], call["db"], nullptr);
     plan->backward_data(call["dy"], call["w"], call["dx"], nullptr);
-    plan->backward_weights(call["x"], call["dy"], call["dw"], call["db"], nullptr);
   };
   return problem;
 }
@@ -111,8 +111,8 @@ Problem linear_problem(const Case& c) {
   problem.body = [desc](Call& call) {
     const auto plan = make_linear(call.ctx(), desc);
     plan->forward(call["x"], call["w"], call["b"], call["y"], nullptr);
+    plan->backward_weights(call["x"], {}, call["dy"], call["dw"], call["db"], nullptr);
     plan->backward_data(call["dy"], call["w"], call["dx"], nullptr);
-    plan->backward_weights(call["x"], call["dy"], call["dw"], call["db"], nullptr);
   };
   return problem;
 }

@@ -27,9 +27,17 @@ class LaunchList final : public Recording {
 
 }  // namespace
 
-SimtDevice::SimtDevice() { scratch_ = SimtDevice::allocate(cuda::kScratchBytes); }
+SimtDevice::SimtDevice() {
+  constexpr std::size_t kBytes = cuda::kTickets * sizeof(std::uint32_t);
+  scratch_ = SimtDevice::allocate(cuda::kScratchBytes);
+  tickets_ = SimtDevice::allocate(kBytes);
+  std::memset(tickets_, 0, kBytes);
+}
 
-SimtDevice::~SimtDevice() { release(scratch_); }
+SimtDevice::~SimtDevice() {
+  release(tickets_);
+  release(scratch_);
+}
 
 void* SimtDevice::allocate(std::size_t bytes) {
   refuse_while_recording("allocate");
@@ -65,6 +73,7 @@ std::optional<std::size_t> SimtDevice::free_bytes() const {
 std::string SimtDevice::describe() const { return "CUDA kernels on the host, one thread"; }
 
 void SimtDevice::submit(std::function<void()> work) {
+  ++submitted_;
   if (recording_) {
     recorded_.push_back(std::move(work));
   } else {
@@ -108,5 +117,6 @@ CUstream_st* stream_of(Context&) { return nullptr; }
 void after_launch(Context&, const char*) {}
 
 void* scratch_of(Context& ctx) { return simt::device_of(ctx).scratch(); }
+std::uint32_t* tickets_of(Context& ctx) { return simt::device_of(ctx).tickets(); }
 
 }  // namespace lamina::cuda

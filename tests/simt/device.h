@@ -3,6 +3,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -36,11 +37,18 @@ class SimtDevice final : public HostDevice {
   std::unique_ptr<Recording> end_recording() override;
 
   void* scratch() const { return scratch_; }
+  std::uint32_t* tickets() const { return static_cast<std::uint32_t*>(tickets_); }
+
+  // What a GPU would be given to do since the start, kernels and fills, or be given when recordings
+  // are replayed.
+  std::int64_t submitted() const { return submitted_; }
 
  private:
   void refuse_while_recording(const char* what) const;
 
   void* scratch_ = nullptr;
+  void* tickets_ = nullptr;
+  std::int64_t submitted_ = 0;
   bool recording_ = false;
   std::vector<std::function<void()>> recorded_;
 };

@@ -57,6 +57,16 @@ inline void min_atomic(std::int64_t* p, std::int64_t value) {
   }
 }
 
+// Orders memory as the fences around it do in CUDA: ThreadSanitizer knows no fence by itself.
+inline void fence() {}
+inline std::uint32_t wrap_atomic(std::uint32_t* p, std::uint32_t most) {
+  std::atomic_ref at(*p);
+  std::uint32_t now = at.load(std::memory_order_relaxed);
+  while (!at.compare_exchange_weak(now, now >= most ? 0 : now + 1, std::memory_order_acq_rel)) {
+  }
+  return now;
+}
+
 inline float as_f32(float value) { return value; }
 inline float as_f32(bf16 value) { return to_float(value); }
 inline float as_f32(f16 value) { return to_float(value); }

@@ -1,5 +1,6 @@
 // The double of an op that is a library's on CUDA (cuDNN, cuBLASLt): the reference, in f32 between
-// roundings to the dtype of the tensors. It is launched and recorded as a kernel would be.
+// roundings to the dtype of the tensors. It is launched and recorded as a kernel would be. What our
+// own kernels do around the library they do here.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -8,6 +9,7 @@
 #include <string>
 
 #include "kernels/context.h"
+#include "kernels/cuda/bias.h"
 #include "tests/simt/device.h"
 #include "tests/simt/f32_copy.h"
 
@@ -17,8 +19,16 @@ namespace lamina::simt {
 template <class Plan, class Desc, class Checks>
 class LibraryDouble final : public Plan {
  public:
-  LibraryDouble(Context& ctx, const Desc& desc, std::unique_ptr<Plan> ref)
-      : device_(device_of(ctx)), desc_(desc), ref_(std::move(ref)) {}
+  // forward: with bias and relu; gradients: of the product alone.
+  LibraryDouble(Context& ctx,
+                const Desc& desc,
+                std::unique_ptr<Plan> forward,
+                std::unique_ptr<Plan> gradients)
+      : ctx_(ctx),
+        device_(device_of(ctx)),
+        desc_(desc),
+        forward_(std::move(forward)),
+        gradients_(std::move(gradients)) {}
 
   // Libraries leave garbage there; so does this, up to the last byte.
   std::size_t workspace_bytes() const override { return 1000; }
@@ -32,9 +42,10 @@ class LibraryDouble final : public Plan {
     Checks::forward(desc_, x, w, b, y);
     submit(workspace, [this, x, w, b, y] {
       F32Copy xs = F32Copy::of(x), ws = F32Copy::of(w), bs = F32Copy::of(b), ys(y);
-      ref_->forward(xs.tensor(), ws.tensor(), bs.tensor(), ys.tensor(), nullptr);
+      forward_->forward(xs.tensor(), ws.tensor(), bs.tensor(), ys.tensor(), nullptr);
       ys.store();
     });
+    if (desc_.act != Act::none && desc_.act != Act::relu) act_forward(ctx_, desc_.act, y, y);
   }
 
   void backward_data(const Tensor& dy,
@@ -44,22 +55,23 @@ class LibraryDouble final : public Plan {
     Checks::backward_data(desc_, dy, w, dx);
     submit(workspace, [this, dy, w, dx] {
       F32Copy dys = F32Copy::of(dy), ws = F32Copy::of(w), dxs(dx);
-      ref_->backward_data(dys.tensor(), ws.tensor(), dxs.tensor(), nullptr);
+      gradients_->backward_data(dys.tensor(), ws.tensor(), dxs.tensor(), nullptr);
       dxs.store();
     });
   }
 
   void backward_weights(const Tensor& x,
+                        const Tensor& y,
                         const Tensor& dy,
                         const Tensor& dw,
                         const Tensor& db,
                         void* workspace) override {
-    Checks::backward_weights(desc_, x, dy, dw, db);
-    submit(workspace, [this, x, dy, dw, db] {
-      F32Copy xs = F32Copy::of(x), dys = F32Copy::of(dy), dws(dw), dbs(db);
-      ref_->backward_weights(xs.tensor(), dys.tensor(), dws.tensor(), dbs.tensor(), nullptr);
+    Checks::backward_weights(desc_, x, y, dy, dw, db);
+    cuda::bias_act_backward(ctx_, desc_.act, y, dy, db);
+    submit(workspace, [this, x, dy, dw] {
+      F32Copy xs = F32Copy::of(x), dys = F32Copy::of(dy), dws(dw);
+      gradients_->backward_weights(xs.tensor(), {}, dys.tensor(), dws.tensor(), {}, nullptr);
       dws.store();
-      dbs.store();
     });
   }
 
@@ -72,9 +84,10 @@ class LibraryDouble final : public Plan {
     });
   }
 
+  Context& ctx_;
   SimtDevice& device_;
   Desc desc_;
-  std::unique_ptr<Plan> ref_;
+  std::unique_ptr<Plan> forward_, gradients_;
 };
 
 // A plan of `ref` holds no context, so one made for the moment will do. make_context() would set
@@ -88,8 +101,12 @@ std::unique_ptr<Plan> make_double(Context& ctx,
                                   std::unique_ptr<Plan> (&make)(Context&, const Desc&)) {
   const Desc asked = desc;
   desc.dtype = DType::f32;
+  if (desc.act != Act::relu) desc.act = Act::none;
   Context ref = ref_context();
-  return std::make_unique<LibraryDouble<Plan, Desc, Checks>>(ctx, asked, make(ref, desc));
+  std::unique_ptr<Plan> forward = make(ref, desc);
+  desc.act = Act::none;
+  return std::make_unique<LibraryDouble<Plan, Desc, Checks>>(
+      ctx, asked, std::move(forward), make(ref, desc));
 }
 
 }  // namespace lamina::simt

@@ -192,6 +192,50 @@ TEST(Simt, AtomicsLoseNothing) {
   });
 }
 
+LAMINA_KERNEL add_up_blocks(const std::int64_t* x,
+                            std::int64_t* partial,
+                            std::int64_t* sum,
+                            std::int64_t* finished,
+                            std::uint32_t* ticket) {
+  LAMINA_SHARED(std::int64_t, scratch, [kWarp]);
+  const std::int64_t part = block_sum(x[first_thread()], scratch);
+  if (threadIdx.x == 0) partial[blockIdx.x] = part;
+  if (!last_block(ticket, gridDim.x)) return;
+  // Another thread reads them than the one that wrote them.
+  const std::int64_t found = threadIdx.x < gridDim.x ? partial[threadIdx.x] : 0;
+  const std::int64_t total = block_sum(found, scratch);
+  if (threadIdx.x == 0) *sum = total;
+  add_atomic(finished, std::int64_t{1});
+}
+
+TEST(Simt, TheLastBlockSeesWhatTheOthersWrote) {
+  for (const unsigned blocks : {1U, 2U, 7U})
+    in_every_order([&] {
+      KernelRun run;
+      const std::size_t count = std::size_t{blocks} * kBlock;
+      auto* const x = run.array<std::int64_t>(count);
+      std::iota(x, x + count, 0);
+      auto* const finished = run.array<std::int64_t>(1, 0);
+      for (int times = 1; times <= 3; ++times) {  // the ticket is as it was
+        auto* const partial = run.array<std::int64_t>(blocks);
+        auto* const sum = run.array<std::int64_t>(1);
+        launch(run.ctx,
+               "add_up_blocks",
+               Grid{blocks},
+               kBlock,
+               add_up_blocks,
+               x,
+               partial,
+               sum,
+               finished,
+               tickets_of(run.ctx));
+        EXPECT_EQ(*sum, static_cast<std::int64_t>(count * (count - 1) / 2));
+        EXPECT_EQ(*finished, times * kBlock) << "more blocks than one took themselves for the last";
+        EXPECT_EQ(*tickets_of(run.ctx), 0U);
+      }
+    });
+}
+
 TEST(Simt, AGridThatCudaRefusesThrows) {
   KernelRun run;
   auto* const x = run.array<float>(1);
@@ -249,7 +293,7 @@ void expect_linear_in(DType dtype) {
   plan->forward(xs, ws, tensor(b, 1, kOut), ys, workspace);
   const float want[] = {4, -4, 13, -22};
   for (int i = 0; i < kRows * kOut; ++i) EXPECT_EQ(as_f32(y[i]), want[i]) << i;
-  plan->backward_weights(xs, ys, ws, tensor(db, 1, kOut), workspace);
+  plan->backward_weights(xs, {}, ys, ws, tensor(db, 1, kOut), workspace);
   EXPECT_EQ(as_f32(w[0]), 4 * 1 + 13 * 4);
   EXPECT_EQ(as_f32(w[5]), -4 * 3 - 22 * 6);
   EXPECT_EQ(as_f32(db[0]), 17);
