@@ -1,10 +1,11 @@
-// Batch normalisation over N, H, W for each channel, with an activation fused behind it.
-//   train   y = act( gamma * (x - mean) * invstd + beta )
+// Batch normalisation over N, H, W for each channel, with the sum that ends a residual block and an
+// activation fused behind it.
+//   train   y = act( gamma * (x - mean) * invstd + beta + z ), z the block's shortcut, may be empty
 //           invstd = 1/sqrt(var + eps), var biased, over N*H*W
 //           running = (1 - momentum) * running + momentum * batch, with the unbiased variance
 //           (PyTorch's rule)
 //   infer   the same with the running statistics
-//   x, y, dx, dy  [N,H,W,C]
+//   x, z, y, dx, dz, dy  [N,H,W,C]
 //   gamma, beta, dgamma, dbeta, running_mean, running_var, mean, invstd  [C]
 // Statistics are f32 (f64 for f64 tensors). Ioffe, Szegedy, https://arxiv.org/abs/1502.03167
 // SPDX-License-Identifier: Apache-2.0
@@ -29,25 +30,29 @@ struct BatchNormParams {
 };
 
 // Writes y, mean, invstd and the running statistics. Throws when N*H*W is 1: there is no variance.
+// y may be z.
 using batch_norm_train_fn = void(Context& ctx,
                                  const BatchNormOpts& opts,
                                  const Tensor& x,
+                                 const Tensor& z,
                                  const BatchNormParams& p,
                                  const Tensor& y,
                                  const Tensor& mean,
                                  const Tensor& invstd);
 LAMINA_OP(batch_norm_train)
 
-// y may be x.
+// y may be x or z.
 using batch_norm_infer_fn = void(Context& ctx,
                                  const BatchNormOpts& opts,
                                  const Tensor& x,
+                                 const Tensor& z,
                                  const BatchNormParams& p,
                                  const Tensor& y);
 LAMINA_OP(batch_norm_infer)
 
-// Gradients of batch_norm_train. y is needed only with an activation; dx may be dy. dx may be
-// empty.
+// Gradients of batch_norm_train; dz = dy * act'(y) is the shortcut's. y is needed only with an
+// activation. dx and dz may each be empty, and one of them may be dy. In 16 bits dx is made from dz
+// as it was stored, where dz is wanted.
 using batch_norm_backward_fn = void(Context& ctx,
                                     const BatchNormOpts& opts,
                                     const Tensor& x,
@@ -57,12 +62,13 @@ using batch_norm_backward_fn = void(Context& ctx,
                                     const Tensor& mean,
                                     const Tensor& invstd,
                                     const Tensor& dx,
+                                    const Tensor& dz,
                                     const Tensor& dgamma,
                                     const Tensor& dbeta);
 LAMINA_OP(batch_norm_backward)
 
-// Gradients of batch_norm_infer (statistics frozen): dx = gamma * invstd * dy. dx may be dy or
-// empty.
+// Gradients of batch_norm_infer (statistics frozen): dx = gamma * invstd * dz, and the rest as
+// above.
 using batch_norm_backward_frozen_fn = void(Context& ctx,
                                            const BatchNormOpts& opts,
                                            const Tensor& x,
@@ -70,6 +76,7 @@ using batch_norm_backward_frozen_fn = void(Context& ctx,
                                            const Tensor& dy,
                                            const BatchNormParams& p,
                                            const Tensor& dx,
+                                           const Tensor& dz,
                                            const Tensor& dgamma,
                                            const Tensor& dbeta);
 LAMINA_OP(batch_norm_backward_frozen)

@@ -119,9 +119,20 @@ void act_backward(const Context& ctx, const Tensor& y, const Tensor& dy, const T
   apart(op, {"dx", dx}, {"y", y});
 }
 
+namespace {
+
+void shortcut(std::string_view op, const Tensor& x, const Tensor& z, const Tensor& y) {
+  if (!z) return;
+  like(op, {"z", z}, {"x", x});
+  same_or_apart(op, {"z", z}, {"y", y});
+}
+
+}  // namespace
+
 void batch_norm_train(const Context& ctx,
                       const BatchNormOpts& opts,
                       const Tensor& x,
+                      const Tensor& z,
                       const BatchNormParams& p,
                       const Tensor& y,
                       const Tensor& mean,
@@ -130,6 +141,7 @@ void batch_norm_train(const Context& ctx,
   real(ctx, op, {"x", x});
   like(op, {"y", y}, {"x", x});
   apart(op, {"x", x}, {"y", y});
+  shortcut(op, x, z, y);
   const DType stat = statistics_dtype(x.dtype);
   const std::int64_t c = x.shape.c;
   for (const Arg& a : {Arg{"gamma", p.gamma},
@@ -155,12 +167,14 @@ void batch_norm_train(const Context& ctx,
 void batch_norm_infer(const Context& ctx,
                       const BatchNormOpts& opts,
                       const Tensor& x,
+                      const Tensor& z,
                       const BatchNormParams& p,
                       const Tensor& y) {
   constexpr auto op = "batch_norm_infer";
   real(ctx, op, {"x", x});
   like(op, {"y", y}, {"x", x});
   same_or_apart(op, {"x", x}, {"y", y});
+  shortcut(op, x, z, y);
   for (const Arg& a : {Arg{"gamma", p.gamma},
                        {"beta", p.beta},
                        {"running_mean", p.running_mean},
@@ -179,17 +193,20 @@ void batch_norm_gradients(const Context& ctx,
                           const Tensor& y,
                           const Tensor& dy,
                           const Tensor& dx,
+                          const Tensor& dz,
                           const Tensor& dgamma,
                           const Tensor& dbeta) {
   real(ctx, op, {"x", x});
   like(op, {"dy", dy}, {"x", x});
   if (act != Act::none) like(op, {"y", y}, {"x", x});
-  if (dx) {
-    like(op, {"dx", dx}, {"x", x});
-    same_or_apart(op, {"dx", dx}, {"dy", dy});
-    apart(op, {"dx", dx}, {"x", x});
-    apart(op, {"dx", dx}, {"y", y});
+  for (const Arg& a : {Arg{"dx", dx}, {"dz", dz}}) {
+    if (!a.t) continue;
+    like(op, a, {"x", x});
+    same_or_apart(op, a, {"dy", dy});
+    apart(op, a, {"x", x});
+    apart(op, a, {"y", y});
   }
+  apart(op, {"dx", dx}, {"dz", dz});
   vector(op, {"dgamma", dgamma}, statistics_dtype(x.dtype), x.shape.c);
   vector(op, {"dbeta", dbeta}, statistics_dtype(x.dtype), x.shape.c);
 }
@@ -205,10 +222,11 @@ void batch_norm_backward(const Context& ctx,
                          const Tensor& mean,
                          const Tensor& invstd,
                          const Tensor& dx,
+                         const Tensor& dz,
                          const Tensor& dgamma,
                          const Tensor& dbeta) {
   constexpr auto op = "batch_norm_backward";
-  batch_norm_gradients(ctx, op, opts.act, x, y, dy, dx, dgamma, dbeta);
+  batch_norm_gradients(ctx, op, opts.act, x, y, dy, dx, dz, dgamma, dbeta);
   for (const Arg& a : {Arg{"gamma", gamma}, {"mean", mean}, {"invstd", invstd}})
     vector(op, a, statistics_dtype(x.dtype), x.shape.c);
 }
@@ -220,10 +238,11 @@ void batch_norm_backward_frozen(const Context& ctx,
                                 const Tensor& dy,
                                 const BatchNormParams& p,
                                 const Tensor& dx,
+                                const Tensor& dz,
                                 const Tensor& dgamma,
                                 const Tensor& dbeta) {
   constexpr auto op = "batch_norm_backward_frozen";
-  batch_norm_gradients(ctx, op, opts.act, x, y, dy, dx, dgamma, dbeta);
+  batch_norm_gradients(ctx, op, opts.act, x, y, dy, dx, dz, dgamma, dbeta);
   for (const Arg& a :
        {Arg{"gamma", p.gamma}, {"running_mean", p.running_mean}, {"running_var", p.running_var}})
     vector(op, a, statistics_dtype(x.dtype), x.shape.c);

@@ -15,10 +15,11 @@ class BatchNorm2dOp : public LayerOp {
         train_(args.mode == Mode::train) {}
 
   void forward(const Bound& t) override {
-    if (!train_) return batch_norm_infer(ctx_, opts_, t.x[0], params(t), t.y);
+    if (!train_) return batch_norm_infer(ctx_, opts_, t.x[0], {}, params(t), t.y);
     batch_norm_train(ctx_,
                      opts_,
                      t.x[0],
+                     {},
                      params(t),
                      t.y,
                      t.saved.empty() ? Tensor{} : t.saved[0],
@@ -28,11 +29,21 @@ class BatchNorm2dOp : public LayerOp {
     // y was kept only for an activation; without one its memory may be dx's by now.
     const Tensor y = opts_.act == Act::none ? Tensor{} : t.y;
     if (train_) {
-      batch_norm_backward(
-          ctx_, opts_, t.x[0], y, t.dy, t.p[0], t.saved[0], t.saved[1], t.dx[0], t.dp[0], t.dp[1]);
+      batch_norm_backward(ctx_,
+                          opts_,
+                          t.x[0],
+                          y,
+                          t.dy,
+                          t.p[0],
+                          t.saved[0],
+                          t.saved[1],
+                          t.dx[0],
+                          {},
+                          t.dp[0],
+                          t.dp[1]);
     } else {
       batch_norm_backward_frozen(
-          ctx_, opts_, t.x[0], y, t.dy, params(t), t.dx[0], t.dp[0], t.dp[1]);
+          ctx_, opts_, t.x[0], y, t.dy, params(t), t.dx[0], {}, t.dp[0], t.dp[1]);
     }
   }
 

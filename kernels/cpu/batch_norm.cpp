@@ -154,6 +154,12 @@ void sum_channels(
 LAMINA_INLINE Vec load_some(const float* p, std::int64_t count) {
   return count == kLanes ? load(p) : load_part(p, count);
 }
+LAMINA_INLINE void store_some(float* p, const Vec& v, std::int64_t count) {
+  if (count == kLanes)
+    store(p, v);
+  else
+    store_part(p, v, count);
+}
 
 // Everything by value: the loops store through char, which may change any object in memory.
 template <class F, class... In>
@@ -197,28 +203,44 @@ struct Scratch {
   }
 };
 
-// y = act((x - mean) * scale + beta)
+// y = act((x - mean) * scale + beta + z), z may be empty.
 void normalise(Context& ctx,
                const Layout& layout,
                Act act,
                const Tensor& x,
+               const Tensor& z,
                const float* mean,
                const float* scale,
                const float* beta,
                const Tensor& y) {
+  const float* const xs = x.as<float>();
   visit_act(act, [&](auto a) {
+    if (!z) {
+      map_blocks(
+          ctx,
+          layout,
+          [=](std::int64_t lane, const Vec& v) {
+            return a.forward((v - load(mean + lane)) * load(scale + lane) + load(beta + lane));
+          },
+          y.as<float>(),
+          xs);
+      return;
+    }
     map_blocks(
         ctx,
         layout,
-        [=](std::int64_t lane, const Vec& v) {
-          return a.forward((v - load(mean + lane)) * load(scale + lane) + load(beta + lane));
+        [=](std::int64_t lane, const Vec& v, const Vec& shortcut) {
+          const Vec normal = (v - load(mean + lane)) * load(scale + lane) + load(beta + lane);
+          return a.forward(normal + shortcut);
         },
         y.as<float>(),
-        x.as<float>());
+        xs,
+        static_cast<const float*>(z.as<float>()));
   });
 }
 
-// The sums both backward passes are made of, with g = dy * act'(y): of g, and of g * (x - mean).
+// The sums both backward passes are made of, with g = dy * act'(y): of g, and of g * (x - mean). On
+// the way g is stored to dz, which may be dy, unless dz is null.
 template <class A>
 void sum_gradients(const Context& ctx,
                    const Layout& layout,
@@ -227,7 +249,8 @@ void sum_gradients(const Context& ctx,
                    const float* x,
                    const float* y,
                    const float* dy,
-                   const float* mean) {
+                   const float* mean,
+                   float* dz) {
   sum_channels(ctx,
                layout,
                scratch.slots,
@@ -235,6 +258,7 @@ void sum_gradients(const Context& ctx,
                [=](std::int64_t i, std::int64_t lane, std::int64_t count) {
                  const Vec out = y == nullptr ? Vec{} : load_some(y + i, count);
                  const Vec g = a.backward(out, load_some(dy + i, count));
+                 if (dz != nullptr) store_some(dz + i, g, count);
                  const Vec centred = load_some(x + i, count) - load(mean + lane);
                  Terms t;
                  LAMINA_UNROLL for (int h = 0; h < 2; ++h) {
@@ -245,16 +269,27 @@ void sum_gradients(const Context& ctx,
                });
 }
 
+// Calls body(activation, y, dy) with what is left to do for g once sum_gradients() is through: all
+// of it, or nothing where dz holds g already.
+template <class A, class Body>
+void visit_gradient(A a, const float* y, const float* dy, const Tensor& dz, const Body& body) {
+  if (dz)
+    body(Identity{}, y, static_cast<const float*>(dz.as<float>()));
+  else
+    body(a, y, dy);
+}
+
 }  // namespace
 
 void batch_norm_train(Context& ctx,
                       const BatchNormOpts& opts,
                       const Tensor& x,
+                      const Tensor& z,
                       const BatchNormParams& p,
                       const Tensor& y,
                       const Tensor& mean,
                       const Tensor& invstd) {
-  checks::batch_norm_train(ctx, opts, x, p, y, mean, invstd);
+  checks::batch_norm_train(ctx, opts, x, z, p, y, mean, invstd);
   const Layout layout(x.shape);
   const Scratch scratch(ctx, layout);
   const float* const xs = x.as<float>();
@@ -302,6 +337,7 @@ void batch_norm_train(Context& ctx,
       layout,
       opts.act,
       x,
+      z,
       spread(layout, patterns, [=](std::int64_t c) { return means[c]; }),
       spread(
           layout, patterns + layout.block, [=](std::int64_t c) { return gamma[c] * invstds[c]; }),
@@ -312,9 +348,10 @@ void batch_norm_train(Context& ctx,
 void batch_norm_infer(Context& ctx,
                       const BatchNormOpts& opts,
                       const Tensor& x,
+                      const Tensor& z,
                       const BatchNormParams& p,
                       const Tensor& y) {
-  checks::batch_norm_infer(ctx, opts, x, p, y);
+  checks::batch_norm_infer(ctx, opts, x, z, p, y);
   const Layout layout(x.shape);
   const Scratch scratch(ctx, layout);
   const float* const gamma = p.gamma.as<float>();
@@ -326,6 +363,7 @@ void batch_norm_infer(Context& ctx,
             layout,
             opts.act,
             x,
+            z,
             spread(layout, patterns, [=](std::int64_t c) { return means[c]; }),
             spread(layout,
                    patterns + layout.block,
@@ -345,9 +383,10 @@ void batch_norm_backward(Context& ctx,
                          const Tensor& mean,
                          const Tensor& invstd,
                          const Tensor& dx,
+                         const Tensor& dz,
                          const Tensor& dgamma,
                          const Tensor& dbeta) {
-  checks::batch_norm_backward(ctx, opts, x, y, dy, gamma, mean, invstd, dx, dgamma, dbeta);
+  checks::batch_norm_backward(ctx, opts, x, y, dy, gamma, mean, invstd, dx, dz, dgamma, dbeta);
   const Layout layout(x.shape);
   const Scratch scratch(ctx, layout);
   const std::int64_t channels = layout.channels, block = layout.block;
@@ -363,7 +402,7 @@ void batch_norm_backward(Context& ctx,
     // Without an activation y may be empty, and its values do not matter.
     const float* const ys = opts.act == Act::none ? xs : y.as<float>();
     const float* const dys = dy.as<float>();
-    sum_gradients(ctx, layout, scratch, a, xs, ys, dys, centre);
+    sum_gradients(ctx, layout, scratch, a, xs, ys, dys, centre, dz ? dz.as<float>() : nullptr);
     for (std::int64_t c = 0; c < channels; ++c) {
       dgamma.as<float>()[c] = static_cast<float>(sums[channels + c] * invstds[c]);
       dbeta.as<float>()[c] = static_cast<float>(sums[c]);
@@ -379,18 +418,20 @@ void batch_norm_backward(Context& ctx,
     const float* const slope = spread(layout, patterns + 3 * block, [=](std::int64_t c) {
       return static_cast<float>(sums[channels + c] * invstds[c] * invstds[c] / rows);
     });
-    map_blocks(
-        ctx,
-        layout,
-        [=](std::int64_t lane, const Vec& vx, const Vec& vy, const Vec& vdy) {
-          const Vec g = a.backward(vy, vdy);
-          const Vec centred = vx - load(centre + lane);
-          return load(scale + lane) * ((g - load(g_mean + lane)) - centred * load(slope + lane));
-        },
-        dx.as<float>(),
-        xs,
-        ys,
-        dys);
+    visit_gradient(a, ys, dys, dz, [&](auto through, const float* out, const float* gradient) {
+      map_blocks(
+          ctx,
+          layout,
+          [=](std::int64_t lane, const Vec& vx, const Vec& vy, const Vec& vdy) {
+            const Vec g = through.backward(vy, vdy);
+            const Vec centred = vx - load(centre + lane);
+            return load(scale + lane) * ((g - load(g_mean + lane)) - centred * load(slope + lane));
+          },
+          dx.as<float>(),
+          xs,
+          out,
+          gradient);
+    });
   });
 }
 
@@ -401,9 +442,10 @@ void batch_norm_backward_frozen(Context& ctx,
                                 const Tensor& dy,
                                 const BatchNormParams& p,
                                 const Tensor& dx,
+                                const Tensor& dz,
                                 const Tensor& dgamma,
                                 const Tensor& dbeta) {
-  checks::batch_norm_backward_frozen(ctx, opts, x, y, dy, p, dx, dgamma, dbeta);
+  checks::batch_norm_backward_frozen(ctx, opts, x, y, dy, p, dx, dz, dgamma, dbeta);
   const Layout layout(x.shape);
   const Scratch scratch(ctx, layout);
   const std::int64_t channels = layout.channels;
@@ -417,7 +459,7 @@ void batch_norm_backward_frozen(Context& ctx,
     const float* const xs = x.as<float>();
     const float* const ys = opts.act == Act::none ? xs : y.as<float>();
     const float* const dys = dy.as<float>();
-    sum_gradients(ctx, layout, scratch, a, xs, ys, dys, centre);
+    sum_gradients(ctx, layout, scratch, a, xs, ys, dys, centre, dz ? dz.as<float>() : nullptr);
     for (std::int64_t c = 0; c < channels; ++c) {
       dgamma.as<float>()[c] = static_cast<float>(scratch.sums[channels + c] * invstd(c));
       dbeta.as<float>()[c] = static_cast<float>(scratch.sums[c]);
@@ -426,15 +468,17 @@ void batch_norm_backward_frozen(Context& ctx,
     const float* const scale = spread(layout, scratch.patterns + layout.block, [&](std::int64_t c) {
       return static_cast<float>(gammas[c] * invstd(c));
     });
-    map_blocks(
-        ctx,
-        layout,
-        [=](std::int64_t lane, const Vec& vy, const Vec& vdy) {
-          return a.backward(vy, vdy) * load(scale + lane);
-        },
-        dx.as<float>(),
-        ys,
-        dys);
+    visit_gradient(a, ys, dys, dz, [&](auto through, const float* out, const float* gradient) {
+      map_blocks(
+          ctx,
+          layout,
+          [=](std::int64_t lane, const Vec& vy, const Vec& vdy) {
+            return through.backward(vy, vdy) * load(scale + lane);
+          },
+          dx.as<float>(),
+          out,
+          gradient);
+    });
   });
 }
 

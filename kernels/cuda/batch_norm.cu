@@ -76,6 +76,7 @@ LAMINA_KERNEL finish_statistics(cuda::ChannelChunks chunks,
 
 template <class T>
 LAMINA_KERNEL normalise(const T* x,
+                        const T* z,
                         T* y,
                         std::int64_t count,
                         int channels,
@@ -86,15 +87,18 @@ LAMINA_KERNEL normalise(const T* x,
   for (std::int64_t i = cuda::first_thread(); i < count; i += cuda::all_threads()) {
     const int c = static_cast<int>(i % channels);
     const float centred = cuda::as_f32(x[i]) - stats.mean[c];
-    const float value = gamma[c] * stats.invstd(c) * centred + beta[c];
+    float value = gamma[c] * stats.invstd(c) * centred + beta[c];
+    if (z != nullptr) value += cuda::as_f32(z[i]);
     y[i] = cuda::from_f32<T>(cuda::activate(act, value));
   }
 }
 
-// g = dy * act'(y), and g times the normalised x.
+// g = dy * act'(y), and g times the normalised x. On the way g is stored to dz, which may be dy,
+// unless dz is null.
 template <class T>
 struct Gradients {
   const T *x, *y, *dy;
+  T* dz;
   int channels;
   Act act;
   Statistics stats;
@@ -107,6 +111,7 @@ struct Gradients {
   LAMINA_DEVICE cuda::Pair operator()(std::int64_t row, int c, float) const {
     const std::int64_t i = row * channels + c;
     const float value = g(i);
+    if (dz != nullptr) dz[i] = cuda::from_f32<T>(value);
     return {value, value * (cuda::as_f32(x[i]) - stats.mean[c]) * stats.invstd(c)};
   }
 };
@@ -158,12 +163,17 @@ void backward(Context& ctx,
          dgamma.as<float>(),
          dbeta.as<float>());
   if (!dx) return;
+  Gradients<T> rest = terms;
+  if (terms.dz != nullptr) {  // the sums left g there
+    rest.dy = terms.dz;
+    rest.act = Act::none;
+  }
   launch(ctx,
          "batch_norm_backward dx",
          blocks_for(dx.numel()),
          kBlock,
          differentiate<T>,
-         terms,
+         rest,
          dx.as<T>(),
          dx.numel(),
          frozen ? 0.0f : 1.0f / static_cast<float>(rows),
@@ -175,6 +185,7 @@ void backward(Context& ctx,
 template <class T>
 void apply(Context& ctx,
            const Tensor& x,
+           const Tensor& z,
            const Tensor& y,
            Act act,
            const Statistics& stats,
@@ -185,6 +196,7 @@ void apply(Context& ctx,
                cuda::kBlock,
                normalise<T>,
                x.as<T>(),
+               z ? z.as<T>() : nullptr,
                y.as<T>(),
                x.numel(),
                static_cast<int>(x.shape.c),
@@ -199,11 +211,12 @@ void apply(Context& ctx,
 void cuda::batch_norm_train(Context& ctx,
                             const BatchNormOpts& opts,
                             const Tensor& x,
+                            const Tensor& z,
                             const BatchNormParams& p,
                             const Tensor& y,
                             const Tensor& mean,
                             const Tensor& invstd) {
-  checks::batch_norm_train(ctx, opts, x, p, y, mean, invstd);
+  checks::batch_norm_train(ctx, opts, x, z, p, y, mean, invstd);
   const std::int64_t rows = x.numel() / x.shape.c;
   visit_compute(x.dtype, "batch_norm_train", [&]<class T>(T) {
     const AroundPivot<T> terms{x.as<T>(), rows, static_cast<int>(x.shape.c)};
@@ -223,20 +236,21 @@ void cuda::batch_norm_train(Context& ctx,
            running,
            mean.as<float>(),
            invstd.as<float>());
-    apply<T>(ctx, x, y, opts.act, {mean.as<float>(), invstd.as<float>(), 0.0f, false}, p);
+    apply<T>(ctx, x, z, y, opts.act, {mean.as<float>(), invstd.as<float>(), 0.0f, false}, p);
   });
 }
 
 void cuda::batch_norm_infer(Context& ctx,
                             const BatchNormOpts& opts,
                             const Tensor& x,
+                            const Tensor& z,
                             const BatchNormParams& p,
                             const Tensor& y) {
-  checks::batch_norm_infer(ctx, opts, x, p, y);
+  checks::batch_norm_infer(ctx, opts, x, z, p, y);
   const Statistics stats{
       p.running_mean.as<float>(), p.running_var.as<float>(), static_cast<float>(opts.eps), true};
   visit_compute(
-      x.dtype, "batch_norm_infer", [&]<class T>(T) { apply<T>(ctx, x, y, opts.act, stats, p); });
+      x.dtype, "batch_norm_infer", [&]<class T>(T) { apply<T>(ctx, x, z, y, opts.act, stats, p); });
 }
 
 void cuda::batch_norm_backward(Context& ctx,
@@ -248,13 +262,15 @@ void cuda::batch_norm_backward(Context& ctx,
                                const Tensor& mean,
                                const Tensor& invstd,
                                const Tensor& dx,
+                               const Tensor& dz,
                                const Tensor& dgamma,
                                const Tensor& dbeta) {
-  checks::batch_norm_backward(ctx, opts, x, y, dy, gamma, mean, invstd, dx, dgamma, dbeta);
+  checks::batch_norm_backward(ctx, opts, x, y, dy, gamma, mean, invstd, dx, dz, dgamma, dbeta);
   visit_compute(x.dtype, "batch_norm_backward", [&]<class T>(T) {
     const Gradients<T> terms{x.as<T>(),
                              y ? y.as<T>() : nullptr,
                              dy.as<T>(),
+                             dz ? dz.as<T>() : nullptr,
                              static_cast<int>(x.shape.c),
                              opts.act,
                              {mean.as<float>(), invstd.as<float>(), 0.0f, false}};
@@ -269,13 +285,15 @@ void cuda::batch_norm_backward_frozen(Context& ctx,
                                       const Tensor& dy,
                                       const BatchNormParams& p,
                                       const Tensor& dx,
+                                      const Tensor& dz,
                                       const Tensor& dgamma,
                                       const Tensor& dbeta) {
-  checks::batch_norm_backward_frozen(ctx, opts, x, y, dy, p, dx, dgamma, dbeta);
+  checks::batch_norm_backward_frozen(ctx, opts, x, y, dy, p, dx, dz, dgamma, dbeta);
   visit_compute(x.dtype, "batch_norm_backward_frozen", [&]<class T>(T) {
     const Gradients<T> terms{x.as<T>(),
                              y ? y.as<T>() : nullptr,
                              dy.as<T>(),
+                             dz ? dz.as<T>() : nullptr,
                              static_cast<int>(x.shape.c),
                              opts.act,
                              {p.running_mean.as<float>(),

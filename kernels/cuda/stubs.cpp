@@ -36,9 +36,9 @@ LAMINA_STUB(void, concat, std::span<const Tensor>, T)
 LAMINA_STUB(void, split, T, std::span<const Tensor>, std::span<const std::int64_t>)
 LAMINA_STUB(void, act_forward, Act, T, T)
 LAMINA_STUB(void, act_backward, Act, T, T, T)
-LAMINA_STUB(void, batch_norm_train, const BatchNormOpts&, T, const BatchNormParams&, T, T, T)
-LAMINA_STUB(void, batch_norm_infer, const BatchNormOpts&, T, const BatchNormParams&, T)
-LAMINA_STUB(void, batch_norm_backward, const BatchNormOpts&, T, T, T, T, T, T, T, T, T)
+LAMINA_STUB(void, batch_norm_train, const BatchNormOpts&, T, T, const BatchNormParams&, T, T, T)
+LAMINA_STUB(void, batch_norm_infer, const BatchNormOpts&, T, T, const BatchNormParams&, T)
+LAMINA_STUB(void, batch_norm_backward, const BatchNormOpts&, T, T, T, T, T, T, T, T, T, T)
 LAMINA_STUB(void,
             batch_norm_backward_frozen,
             const BatchNormOpts&,
@@ -46,6 +46,7 @@ LAMINA_STUB(void,
             T,
             T,
             const BatchNormParams&,
+            T,
             T,
             T,
             T)

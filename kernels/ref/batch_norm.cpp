@@ -17,6 +17,7 @@ double value(const Tensor& vector, std::int64_t c) {
 
 template <class T>
 void normalise(const Tensor& x,
+               const Tensor& z,
                const Tensor& y,
                std::int64_t c,
                Act act,
@@ -25,7 +26,9 @@ void normalise(const Tensor& x,
                double beta) {
   const std::int64_t channels = x.shape.c;
   for (std::int64_t i = c; i < x.numel(); i += channels) {
-    y.as<T>()[i] = static_cast<T>(ref::activate(act, scale * (x.as<T>()[i] - mean) + beta));
+    const double shortcut = z ? z.as<T>()[i] : 0;
+    const double sum = scale * (x.as<T>()[i] - mean) + beta + shortcut;
+    y.as<T>()[i] = static_cast<T>(ref::activate(act, sum));
   }
 }
 
@@ -63,11 +66,12 @@ ChannelSums sum_channel(const Tensor& x,
 void ref::batch_norm_train(Context& ctx,
                            const BatchNormOpts& opts,
                            const Tensor& x,
+                           const Tensor& z,
                            const BatchNormParams& p,
                            const Tensor& y,
                            const Tensor& mean,
                            const Tensor& invstd) {
-  checks::batch_norm_train(ctx, opts, x, p, y, mean, invstd);
+  checks::batch_norm_train(ctx, opts, x, z, p, y, mean, invstd);
   visit_real(x.dtype, "batch_norm_train", [&]<class T>(T) {
     const std::int64_t channels = x.shape.c;
     const double count = static_cast<double>(x.numel() / channels);
@@ -81,8 +85,14 @@ void ref::batch_norm_train(Context& ctx,
         squares += centred * centred;
       }
       const double batch_invstd = 1 / std::sqrt(squares / count + opts.eps);
-      normalise<T>(
-          x, y, c, opts.act, value<T>(p.gamma, c) * batch_invstd, batch_mean, value<T>(p.beta, c));
+      normalise<T>(x,
+                   z,
+                   y,
+                   c,
+                   opts.act,
+                   value<T>(p.gamma, c) * batch_invstd,
+                   batch_mean,
+                   value<T>(p.beta, c));
       mean.as<T>()[c] = static_cast<T>(batch_mean);
       invstd.as<T>()[c] = static_cast<T>(batch_invstd);
       const auto blend = [&](const Tensor& running, double batch) {
@@ -99,13 +109,15 @@ void ref::batch_norm_train(Context& ctx,
 void ref::batch_norm_infer(Context& ctx,
                            const BatchNormOpts& opts,
                            const Tensor& x,
+                           const Tensor& z,
                            const BatchNormParams& p,
                            const Tensor& y) {
-  checks::batch_norm_infer(ctx, opts, x, p, y);
+  checks::batch_norm_infer(ctx, opts, x, z, p, y);
   visit_real(x.dtype, "batch_norm_infer", [&]<class T>(T) {
     for (std::int64_t c = 0; c < x.shape.c; ++c) {
       const double invstd = 1 / std::sqrt(value<T>(p.running_var, c) + opts.eps);
       normalise<T>(x,
+                   z,
                    y,
                    c,
                    opts.act,
@@ -125,9 +137,10 @@ void ref::batch_norm_backward(Context& ctx,
                               const Tensor& mean,
                               const Tensor& invstd,
                               const Tensor& dx,
+                              const Tensor& dz,
                               const Tensor& dgamma,
                               const Tensor& dbeta) {
-  checks::batch_norm_backward(ctx, opts, x, y, dy, gamma, mean, invstd, dx, dgamma, dbeta);
+  checks::batch_norm_backward(ctx, opts, x, y, dy, gamma, mean, invstd, dx, dz, dgamma, dbeta);
   visit_real(x.dtype, "batch_norm_backward", [&]<class T>(T) {
     const std::int64_t channels = x.shape.c;
     const double count = static_cast<double>(x.numel() / channels);
@@ -136,14 +149,15 @@ void ref::batch_norm_backward(Context& ctx,
       const ChannelSums sums = sum_channel<T>(x, y, dy, c, opts.act, mu, is);
       dgamma.as<T>()[c] = static_cast<T>(sums.g_xhat);
       dbeta.as<T>()[c] = static_cast<T>(sums.g);
-      if (!dx) continue;
       // The mean and the variance depend on every x of the channel: that takes off g's mean and its
       // component along xhat.
       for (std::int64_t i = c; i < x.numel(); i += channels) {
         const double g = gradient_at<T>(opts.act, y, dy, i);
         const double xhat = (x.as<T>()[i] - mu) * is;
-        dx.as<T>()[i] = static_cast<T>(value<T>(gamma, c) * is *
-                                       (g - sums.g / count - xhat * sums.g_xhat / count));
+        if (dx)
+          dx.as<T>()[i] = static_cast<T>(value<T>(gamma, c) * is *
+                                         (g - sums.g / count - xhat * sums.g_xhat / count));
+        if (dz) dz.as<T>()[i] = static_cast<T>(g);
       }
     }
   });
@@ -156,9 +170,10 @@ void ref::batch_norm_backward_frozen(Context& ctx,
                                      const Tensor& dy,
                                      const BatchNormParams& p,
                                      const Tensor& dx,
+                                     const Tensor& dz,
                                      const Tensor& dgamma,
                                      const Tensor& dbeta) {
-  checks::batch_norm_backward_frozen(ctx, opts, x, y, dy, p, dx, dgamma, dbeta);
+  checks::batch_norm_backward_frozen(ctx, opts, x, y, dy, p, dx, dz, dgamma, dbeta);
   visit_real(x.dtype, "batch_norm_backward_frozen", [&]<class T>(T) {
     for (std::int64_t c = 0; c < x.shape.c; ++c) {
       const double invstd = 1 / std::sqrt(value<T>(p.running_var, c) + opts.eps);
@@ -166,10 +181,10 @@ void ref::batch_norm_backward_frozen(Context& ctx,
           sum_channel<T>(x, y, dy, c, opts.act, value<T>(p.running_mean, c), invstd);
       dgamma.as<T>()[c] = static_cast<T>(sums.g_xhat);
       dbeta.as<T>()[c] = static_cast<T>(sums.g);
-      if (!dx) continue;
       for (std::int64_t i = c; i < x.numel(); i += x.shape.c) {
-        dx.as<T>()[i] =
-            static_cast<T>(value<T>(p.gamma, c) * invstd * gradient_at<T>(opts.act, y, dy, i));
+        const double g = gradient_at<T>(opts.act, y, dy, i);
+        if (dx) dx.as<T>()[i] = static_cast<T>(value<T>(p.gamma, c) * invstd * g);
+        if (dz) dz.as<T>()[i] = static_cast<T>(g);
       }
     }
   });

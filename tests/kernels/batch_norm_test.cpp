@@ -18,6 +18,7 @@ struct Case {
   Shape shape;
   BatchNormOpts opts;
   double mean = 0.5, deviation = 2;  // of x
+  bool shortcut = false;             // with z and dz
 };
 
 constexpr std::array kActs{Act::none, Act::relu, Act::relu6, Act::tanh, Act::sigmoid};
@@ -53,8 +54,18 @@ std::vector<Case> cases() {
                    {draw.roll(2, 9), draw.roll(1, 12), draw.roll(1, 12), draw.roll(1, 40)},
                    {.act = kActs[static_cast<std::size_t>(draw.roll(0, 4))]}});
   }
+  for (const auto& [name, shape] : {std::pair<const char*, Shape>{"tiny", {1, 2, 1, 1}},
+                                    {"odd", {3, 5, 7, 5}},
+                                    {"resnet18/layer3", {2, 14, 14, 256}},
+                                    {"resnet18/layer4", {2, 7, 7, 512}}})
+    all.push_back({fmt::format("shortcut/{}", name), shape, {.act = Act::relu}, 0.5, 2, true});
+  for (Act act : kActs)
+    all.push_back(
+        {fmt::format("shortcut/{}", name_of(act)), {3, 5, 3, 6}, {.act = act}, 0.5, 2, true});
   return all;
 }
+
+bool rounds(Act act) { return act == Act::tanh || act == Act::sigmoid; }
 
 // Around 1000 the numbers of bf16 lie 4 apart, around 100 half of one.
 double mean_of(const Case& c, DType dtype) {
@@ -75,6 +86,7 @@ Problem problem_of(const Case& c, const char* pass, DType dtype) {
                    wide(in("running_mean", vector, draw.normal(vector, mean, c.deviation))),
                    wide(in("running_var", vector, draw.uniform(vector, 0.5 * spread, 2 * spread))),
                    in("count", DType::i64, features(1, 1), {41})};
+  if (c.shortcut) problem.slots.push_back(in("z", c.shape, draw.normal(c.shape)));
   problem.round_inputs();
   return problem;
 }
@@ -83,24 +95,28 @@ BatchNormParams params_of(const Call& call) {
   return {call["gamma"], call["beta"], call["running_mean"], call["running_var"], call["count"]};
 }
 
-// Magnitude of y: what the subtraction of the mean starts from.
-Values normalised_size(const Problem& problem, const Values& mean, const Values& invstd) {
+// Magnitude of y: what the subtraction of the mean starts from, and the shortcut.
+Values normalised_size(const Case& c,
+                       const Problem& problem,
+                       const Values& mean,
+                       const Values& invstd) {
   const Values& x = problem.slot("x").values;
   const std::size_t channels = mean.size();
   Values size(x.size());
   for (std::size_t i = 0; i < x.size(); ++i) {
-    const std::size_t c = i % channels;
-    size[i] = problem.slot("gamma").values[c] * invstd[c] * (std::abs(x[i]) + std::abs(mean[c])) +
-              std::abs(problem.slot("beta").values[c]);
+    const std::size_t c0 = i % channels;
+    const double centred = invstd[c0] * (std::abs(x[i]) + std::abs(mean[c0]));
+    size[i] = problem.slot("gamma").values[c0] * centred +
+              std::abs(problem.slot("beta").values[c0]) +
+              (c.shortcut ? std::abs(problem.slot("z").values[i]) : 0);
   }
   return size;
 }
 
 // The sums of a channel are long: one running f32 sum would not do, partial sums are asked for.
 double roundings(const Case& c) {
-  const bool rounded_act = c.opts.act == Act::tanh || c.opts.act == Act::sigmoid;
   const auto count = static_cast<double>(c.shape.numel() / c.shape.c);
-  return 8 + 2 * std::log2(count) + (rounded_act ? 8 : 0);
+  return 8 + 2 * std::log2(count) + (rounds(c.opts.act) ? 8 : 0);
 }
 
 Problem train_problem(const Case& c, DType dtype = DType::f32) {
@@ -113,14 +129,21 @@ Problem train_problem(const Case& c, DType dtype = DType::f32) {
   problem.slots.push_back(wide(out("mean", vector, {})));
   problem.slots.push_back(wide(out("invstd", vector, {})));
   problem.body = [opts = c.opts](Call& call) {
-    batch_norm_train(
-        call.ctx(), opts, call["x"], params_of(call), call["y"], call["mean"], call["invstd"]);
+    batch_norm_train(call.ctx(),
+                     opts,
+                     call["x"],
+                     call["z"],
+                     params_of(call),
+                     call["y"],
+                     call["mean"],
+                     call["invstd"]);
   };
+  if (c.shortcut) problem.in_place = {{"y", "z"}};
   const auto truth = execute_ref(problem).values;
   const double units = roundings(c);
   const double x_size = std::abs(mean_of(c, dtype)) + c.deviation;
   problem.slot("y").budget = {units,
-                              normalised_size(problem, truth.at("mean"), truth.at("invstd"))};
+                              normalised_size(c, problem, truth.at("mean"), truth.at("invstd"))};
   for (const char* name : {"mean", "running_mean"}) problem.slot(name).budget = {units, {x_size}};
   // A mean that is off by one rounding leaves the variance nearly alone, so these are relative.
   for (const char* name : {"invstd", "running_var"}) problem.slot(name).budget = {units};
@@ -131,13 +154,13 @@ Problem infer_problem(const Case& c, DType dtype) {
   Problem problem = problem_of(c, "infer", dtype);
   problem.slots.push_back(out("y", c.shape, {}));
   problem.body = [opts = c.opts](Call& call) {
-    batch_norm_infer(call.ctx(), opts, call["x"], params_of(call), call["y"]);
+    batch_norm_infer(call.ctx(), opts, call["x"], call["z"], params_of(call), call["y"]);
   };
   Values invstd = problem.slot("running_var").values;
   for (double& v : invstd) v = 1 / std::sqrt(v + c.opts.eps);
   problem.slot("y").budget = {
-      16, normalised_size(problem, problem.slot("running_mean").values, invstd)};
-  problem.in_place = {{"y", "x"}};
+      16, normalised_size(c, problem, problem.slot("running_mean").values, invstd)};
+  problem.in_place = {{"y", c.shortcut ? "z" : "x"}};
   return problem;
 }
 
@@ -162,6 +185,12 @@ void add_gradients(const Case& c, Problem& problem, const Values& mean, const Va
   }
   const double units = roundings(c);
   problem.slots.push_back(out("dx", c.shape, {units, dx}));
+  if (c.shortcut) {
+    // The rectifiers only choose between dy and 0; the others cost their three operations.
+    problem.slots.push_back(out("dz", c.shape, {rounds(c.opts.act) ? 4.0 : 0.0, absolute(dy)}));
+    if (rounds(c.opts.act)) problem.slot("dx").budget.stores = 1;
+    problem.slot("dz").sparse = true;  // where a rectifier is shut
+  }
   problem.slots.push_back(wide(out("dgamma", features(1, c.shape.c), {units, g_xhat_sum})));
   problem.slots.push_back(wide(out("dbeta", features(1, c.shape.c), {units, g_sum})));
 }
@@ -185,6 +214,7 @@ Problem backward_problem(const Case& c, DType dtype) {
                         call["mean"],
                         call["invstd"],
                         call["dx"],
+                        call["dz"],
                         call["dgamma"],
                         call["dbeta"]);
   };
@@ -206,6 +236,7 @@ Problem frozen_problem(const Case& c, DType dtype) {
                                call["dy"],
                                params_of(call),
                                call["dx"],
+                               call["dz"],
                                call["dgamma"],
                                call["dbeta"]);
   };
@@ -213,6 +244,13 @@ Problem frozen_problem(const Case& c, DType dtype) {
   Values invstd = problem.slot("running_var").values;
   for (double& v : invstd) v = 1 / std::sqrt(v + c.opts.eps);
   add_gradients(c, problem, problem.slot("running_mean").values, invstd);
+  return problem;
+}
+
+// The same with dz where dy was, instead of dx.
+Problem with_dz_in_place(Problem problem) {
+  problem.name += "_dz_in_place";
+  problem.in_place = {{"dz", "dy"}};
   return problem;
 }
 
@@ -242,6 +280,8 @@ TEST_P(BatchNormKernel, Backward) {
   for (const Case& c : cases()) {
     table.check(backward_problem, c);
     table.check([&](DType dtype) { return without_dx(backward_problem(c, dtype)); });
+    if (!c.shortcut) continue;
+    table.check([&](DType dtype) { return with_dz_in_place(backward_problem(c, dtype)); });
   }
 }
 
@@ -250,6 +290,8 @@ TEST_P(BatchNormKernel, BackwardOfInference) {
   for (const Case& c : cases()) {
     table.check(frozen_problem, c);
     table.check([&](DType dtype) { return without_dx(frozen_problem(c, dtype)); });
+    if (!c.shortcut) continue;
+    table.check([&](DType dtype) { return with_dz_in_place(frozen_problem(c, dtype)); });
   }
 }
 
@@ -262,7 +304,7 @@ TEST_P(BatchNormKernel, OneValueHasNoVariance) {
   const auto f32 = [&](std::size_t slot) { return at(slot, DType::f32, 5); };
   const BatchNormParams params{f32(0), f32(1), f32(2), f32(3), at(4, DType::i64, 1)};
   try {
-    batch_norm_train(ctx, {}, f32(5), params, f32(6), f32(7), f32(8));
+    batch_norm_train(ctx, {}, f32(5), {}, params, f32(6), f32(7), f32(8));
     FAIL() << "one sample of 1x1 was normalised";
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::request);
@@ -274,24 +316,32 @@ TEST_P(BatchNormKernel, OneValueHasNoVariance) {
 TEST(BatchNormGradients, MatchDifferences) {
   for (bool training : {true, false}) {
     for (Act act : kActs) {
-      const Case c{fmt::format("{}/difference", name_of(act)), {2, 3, 3, 3}, {.act = act}};
+      const Case c{fmt::format("{}/difference", name_of(act)),
+                   {2, 3, 3, 3},
+                   {.act = act},
+                   0.5,
+                   2,
+                   /*shortcut=*/true};
       Problem problem = train_problem(c);
       add_gradients(c, problem, Values(3), Values(3));
       problem.body = [opts = c.opts, training](Call& call) {
         Context& ctx = call.ctx();
         const BatchNormParams p = params_of(call);
-        const Tensor x = call["x"], y = call["y"], dy = call["dy"], dx = call["dx"];
+        const Tensor x = call["x"], z = call["z"], y = call["y"], dy = call["dy"];
+        const Tensor dx = call["dx"], dz = call["dz"];
+        const Tensor dgamma = call["dgamma"], dbeta = call["dbeta"];
         const Tensor mean = call["mean"], invstd = call["invstd"];
         if (training) {
-          batch_norm_train(ctx, opts, x, p, y, mean, invstd);
-          batch_norm_backward(
-              ctx, opts, x, y, dy, p.gamma, mean, invstd, dx, call["dgamma"], call["dbeta"]);
+          batch_norm_train(ctx, opts, x, z, p, y, mean, invstd);
+          batch_norm_backward(ctx, opts, x, y, dy, p.gamma, mean, invstd, dx, dz, dgamma, dbeta);
         } else {
-          batch_norm_infer(ctx, opts, x, p, y);
-          batch_norm_backward_frozen(ctx, opts, x, y, dy, p, dx, call["dgamma"], call["dbeta"]);
+          batch_norm_infer(ctx, opts, x, z, p, y);
+          batch_norm_backward_frozen(ctx, opts, x, y, dy, p, dx, dz, dgamma, dbeta);
         }
       };
-      check_gradients(problem, "y", "dy", {{"x", "dx"}, {"gamma", "dgamma"}, {"beta", "dbeta"}});
+      const std::vector<GradientPair> pairs{
+          {"x", "dx"}, {"z", "dz"}, {"gamma", "dgamma"}, {"beta", "dbeta"}};
+      check_gradients(problem, "y", "dy", pairs);
     }
   }
 }

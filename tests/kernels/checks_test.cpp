@@ -81,32 +81,44 @@ TEST_P(ArgumentChecks, BatchNorm) {
   const Tensor c = vector(3), wrong = vector(4), count = vector(1, DType::i64);
   const Tensor mean = vector(3), invstd = vector(3);
   const BatchNormParams p{c, c, c, c, count};
-  refuses([&] { batch_norm_train(ctx_, {}, x, p, other, mean, invstd); },
+  refuses([&] { batch_norm_train(ctx_, {}, x, {}, p, other, mean, invstd); },
           {"batch_norm_train", "y"});
   refuses(
       [&] {
-        batch_norm_train(ctx_, {}, x, {c, wrong, c, c, count}, y, mean, invstd);
+        batch_norm_train(ctx_, {}, x, {}, {c, wrong, c, c, count}, y, mean, invstd);
       },
       {"batch_norm_train", "beta is", "3 elements"});
   refuses(
       [&] {
-        batch_norm_train(ctx_, {}, x, {c, c, c, c, c}, y, mean, invstd);
+        batch_norm_train(ctx_, {}, x, {}, {c, c, c, c, c}, y, mean, invstd);
       },
       {"num_batches_tracked", "i64"});
-  refuses([&] { batch_norm_train(ctx_, {.momentum = 2}, x, p, y, mean, invstd); }, {"momentum 2"});
+  refuses([&] { batch_norm_train(ctx_, {.momentum = 2}, x, {}, p, y, mean, invstd); },
+          {"momentum 2"});
   refuses(
       [&] {
-        batch_norm_infer(ctx_, {}, x, {c, c, wrong, c, {}}, y);
+        batch_norm_infer(ctx_, {}, x, {}, {c, c, wrong, c, {}}, y);
       },
       {"batch_norm_infer", "running_mean"});
-  refuses([&] { batch_norm_backward(ctx_, {}, x, {}, dy, c, mean, wrong, y, c, c); }, {"invstd"});
-  refuses([&] { batch_norm_backward(ctx_, {}, x, {}, dy, c, mean, invstd, y, wrong, c); },
+  refuses([&] { batch_norm_backward(ctx_, {}, x, {}, dy, c, mean, wrong, y, {}, c, c); },
+          {"invstd"});
+  refuses([&] { batch_norm_backward(ctx_, {}, x, {}, dy, c, mean, invstd, y, {}, wrong, c); },
           {"batch_norm_backward", "dgamma"});
   refuses(
-      [&] { batch_norm_backward(ctx_, {.act = Act::relu}, x, {}, dy, c, mean, invstd, y, c, c); },
+      [&] {
+        batch_norm_backward(ctx_, {.act = Act::relu}, x, {}, dy, c, mean, invstd, y, {}, c, c);
+      },
       {"batch_norm_backward", "y has no data"});
-  refuses([&] { batch_norm_backward_frozen(ctx_, {}, x, {}, other, p, y, c, c); },
+  refuses([&] { batch_norm_backward_frozen(ctx_, {}, x, {}, other, p, y, {}, c, c); },
           {"batch_norm_backward_frozen", "dy"});
+  // The shortcut and its gradient.
+  refuses([&] { batch_norm_train(ctx_, {}, x, other, p, y, mean, invstd); },
+          {"batch_norm_train", "z is", "like x"});
+  refuses([&] { batch_norm_infer(ctx_, {}, x, other, p, y); }, {"batch_norm_infer", "z is"});
+  refuses([&] { batch_norm_backward(ctx_, {}, x, {}, dy, c, mean, invstd, y, other, c, c); },
+          {"batch_norm_backward", "dz is"});
+  refuses([&] { batch_norm_backward_frozen(ctx_, {}, x, {}, dy, p, dy, dy, c, c); },
+          {"batch_norm_backward_frozen", "dx and dz share"});
 }
 
 TEST_P(ArgumentChecks, Conv2d) {

@@ -191,9 +191,9 @@ std::vector<std::vector<float>> outputs_with(int threads) {
   const BatchNormParams params{
       gamma, beta, running_mean, running_var, vector_view(&batches, DType::i64, 1)};
   const BatchNormOpts opts{.act = Act::relu};
-  batch_norm_train(ctx, opts, y, params, normed, mean, invstd);
+  batch_norm_train(ctx, opts, y, {}, params, normed, mean, invstd);
   Owned dgamma(channels), dbeta(channels), dnormed(conv.y());
-  batch_norm_backward(ctx, opts, y, normed, dy, gamma, mean, invstd, dnormed, dgamma, dbeta);
+  batch_norm_backward(ctx, opts, y, normed, dy, gamma, mean, invstd, dnormed, {}, dgamma, dbeta);
   for (const Owned* t : {&normed, &mean, &invstd, &dnormed, &dgamma, &dbeta}) keep(*t);
 
   const LinearDesc fc{.n = 40, .in = 130, .k = 70};

@@ -162,11 +162,11 @@ Problem batch_norm_problem(const Case& c) {
     const Tensor dgamma = call["dgamma"], dbeta = call["dbeta"];
     if (training) {
       const Tensor mean = call["mean"], invstd = call["invstd"];
-      batch_norm_train(ctx, opts, x, p, y, mean, invstd);
-      batch_norm_backward(ctx, opts, x, y, dy, p.gamma, mean, invstd, dx, dgamma, dbeta);
+      batch_norm_train(ctx, opts, x, {}, p, y, mean, invstd);
+      batch_norm_backward(ctx, opts, x, y, dy, p.gamma, mean, invstd, dx, {}, dgamma, dbeta);
     } else {
-      batch_norm_infer(ctx, opts, x, p, y);
-      batch_norm_backward_frozen(ctx, opts, x, y, dy, p, dx, dgamma, dbeta);
+      batch_norm_infer(ctx, opts, x, {}, p, y);
+      batch_norm_backward_frozen(ctx, opts, x, y, dy, p, dx, {}, dgamma, dbeta);
     }
   };
   return problem;
