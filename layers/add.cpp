@@ -34,6 +34,7 @@ class AddLayer : public Layer {
     return x[0];
   }
   bool backward_reads_y() const override { return act_ != Act::none; }
+  bool is_sum() const override { return act_ == Act::none; }
   std::unique_ptr<Layer> with_activation(Act act) const override {
     if (act_ != Act::none) return nullptr;
     return std::make_unique<AddLayer>(act);

@@ -15,11 +15,11 @@ class BatchNorm2dOp : public LayerOp {
         train_(args.mode == Mode::train) {}
 
   void forward(const Bound& t) override {
-    if (!train_) return batch_norm_infer(ctx_, opts_, t.x[0], {}, params(t), t.y);
+    if (!train_) return batch_norm_infer(ctx_, opts_, t.x[0], shortcut(t.x), params(t), t.y);
     batch_norm_train(ctx_,
                      opts_,
                      t.x[0],
-                     {},
+                     shortcut(t.x),
                      params(t),
                      t.y,
                      t.saved.empty() ? Tensor{} : t.saved[0],
@@ -38,16 +38,18 @@ class BatchNorm2dOp : public LayerOp {
                           t.saved[0],
                           t.saved[1],
                           t.dx[0],
-                          {},
+                          shortcut(t.dx),
                           t.dp[0],
                           t.dp[1]);
     } else {
       batch_norm_backward_frozen(
-          ctx_, opts_, t.x[0], y, t.dy, params(t), t.dx[0], {}, t.dp[0], t.dp[1]);
+          ctx_, opts_, t.x[0], y, t.dy, params(t), t.dx[0], shortcut(t.dx), t.dp[0], t.dp[1]);
     }
   }
 
  private:
+  // What is added behind the norm, or its gradient.
+  static Tensor shortcut(const std::vector<Tensor>& x) { return x.size() > 1 ? x[1] : Tensor{}; }
   static BatchNormParams params(const Bound& t) { return {t.p[0], t.p[1], t.p[2], t.p[3], t.p[4]}; }
 
   Context& ctx_;
@@ -78,8 +80,15 @@ class BatchNorm2dLayer : public Layer {
     const DType dtype = statistics_dtype(args.dtype);
     return {{"mean", features(1, args.x[0].c), dtype}, {"invstd", features(1, args.x[0].c), dtype}};
   }
-  bool backward_reads_x() const override { return true; }
+  // The shortcut passes through.
+  bool backward_reads_x(std::size_t input) const override { return input == 0; }
   bool backward_reads_y() const override { return opts_.act != Act::none; }
+  std::unique_ptr<Layer> with_sum() const override {
+    if (opts_.act != Act::none || opts_.sum) return nullptr;
+    BatchNorm2dOpts opts = opts_;
+    opts.sum = true;
+    return std::make_unique<BatchNorm2dLayer>(opts);
+  }
   std::unique_ptr<Layer> with_activation(Act act) const override {
     if (opts_.act != Act::none) return nullptr;
     BatchNorm2dOpts opts = opts_;

@@ -11,6 +11,7 @@ struct BatchNorm2dOpts {
   double eps = 1e-5;
   double momentum = 0.1;   // of the running statistics, PyTorch's sense
   bool zero_init = false;  // gamma starts at zero: the block starts as its shortcut
+  bool sum = false;        // a second input is added behind it; set by fusion
   Act act = Act::none;     // set by fusion
 };
 

@@ -30,7 +30,7 @@ class ChannelAffineOp : public LayerOp {
     params_ = {at(0), at(1), at(2), at(3), {}};
   }
   void forward(const Bound& t) override {
-    batch_norm_infer(ctx_, {.eps = 0.0}, t.x[0], params_, t.y);
+    batch_norm_infer(ctx_, {.eps = 0.0}, t.x[0], {}, params_, t.y);
   }
   void backward(const Bound&) override {}
 

@@ -67,7 +67,7 @@ class Conv2dLayer : public Layer {
     for (ParamSpec& spec : specs) spec.factor = true;
     return specs;
   }
-  bool backward_reads_x() const override { return true; }
+  bool backward_reads_x(std::size_t) const override { return true; }
   bool backward_reads_y() const override { return opts_.act != Act::none; }
   std::unique_ptr<Layer> with_activation(Act act) const override {
     if (opts_.act != Act::none) return nullptr;

@@ -18,6 +18,41 @@ int readers(const Graph& graph, ValueId value) {
 
 }  // namespace
 
+Graph fuse(const Graph& graph) { return fuse_activations(fuse_sums(graph)); }
+
+Graph fuse_sums(const Graph& graph) {
+  std::vector<Node> fused;
+  // The node that makes this value, when a sum is all that reads it and it can take the sum in.
+  const auto producer = [&](ValueId value) {
+    return std::find_if(fused.begin(), fused.end(), [&](const Node& n) {
+      return n.output == value && readers(graph, value) == 1 && n.layer->with_sum() != nullptr;
+    });
+  };
+  for (const Node& node : graph.nodes()) {
+    auto norm = fused.end();
+    std::size_t other = 1;
+    if (node.layer->is_sum()) {
+      norm = producer(node.inputs[0]);
+      if (norm == fused.end()) {
+        norm = producer(node.inputs[1]);
+        other = 0;
+      }
+    }
+    if (norm == fused.end()) {
+      fused.push_back(node);
+      continue;
+    }
+    // It moves to the sum's place, where the shortcut is there too.
+    Node joined = *norm;
+    fused.erase(norm);
+    joined.layer = joined.layer->with_sum();
+    joined.inputs.push_back(node.inputs[other]);
+    joined.output = node.output;
+    fused.push_back(std::move(joined));
+  }
+  return graph.with_nodes(std::move(fused));
+}
+
 Graph fuse_activations(const Graph& graph) {
   std::vector<Node> fused;
   for (const Node& node : graph.nodes()) {

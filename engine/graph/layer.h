@@ -93,8 +93,8 @@ class Layer {
   virtual std::vector<ParamSpec> params(std::span<const Shape>) const { return {}; }
   virtual std::vector<SavedSpec> saved(const CompileArgs&) const { return {}; }
 
-  // What backward reads. Decides how long x and y stay in memory.
-  virtual bool backward_reads_x() const { return false; }
+  // What backward reads. Decides how long the inputs and y stay in memory.
+  virtual bool backward_reads_x(std::size_t /*input*/) const { return false; }
   virtual bool backward_reads_y() const { return false; }
   // y is x under another shape: no memory, no work.
   virtual bool is_view(Mode) const { return false; }
@@ -103,6 +103,10 @@ class Layer {
   // cannot).
   virtual Act activation() const { return Act::none; }
   virtual std::unique_ptr<Layer> with_activation(Act) const { return nullptr; }
+  // The sum of two values, and this layer with the sum with a second input behind it (null:
+  // cannot).
+  virtual bool is_sum() const { return false; }
+  virtual std::unique_ptr<Layer> with_sum() const { return nullptr; }
 
   virtual std::unique_ptr<LayerOp> compile(const CompileArgs& args) const = 0;
 };

@@ -12,7 +12,7 @@ namespace {
 
 Graph prepare_graph(const Graph& net, const ProgramOpts& opts) {
   Graph graph = opts.mode == Mode::train ? net : net.without_auxiliary();
-  return opts.fuse ? fuse_activations(graph) : graph;
+  return opts.fuse ? fuse(graph) : graph;
 }
 
 }  // namespace
@@ -108,8 +108,8 @@ void Program::plan() {
         add(node.name, bytes_of(node.output), forward_time(i), forward_time(i));
     if (!step.backward) continue;
     if (node.layer->backward_reads_y()) keep_until(node.output, backward_time(i));
-    if (node.layer->backward_reads_x()) {
-      for (ValueId id : node.inputs) keep_until(id, backward_time(i));
+    for (std::size_t j = 0; j < node.inputs.size(); ++j) {
+      if (node.layer->backward_reads_x(j)) keep_until(node.inputs[j], backward_time(i));
     }
     const CompileArgs args{model_->context(),
                            graph_.input_shapes(node, opts_.batch),

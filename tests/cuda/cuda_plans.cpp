@@ -40,7 +40,7 @@ struct Convolution {
 };
 
 std::vector<Convolution> convolutions(const std::string& net, std::int64_t batch) {
-  const Graph graph = fuse_activations(build_net(net));
+  const Graph graph = fuse(build_net(net));
   std::vector<Convolution> found;
   std::vector<bool> needs_gradient(graph.value_count(), false);
   const auto needs = [&](ValueId value) { return needs_gradient[static_cast<std::size_t>(value)]; };

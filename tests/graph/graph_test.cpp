@@ -6,6 +6,8 @@
 
 #include "engine/graph/fuse.h"
 #include "layers/activation.h"
+#include "layers/add.h"
+#include "layers/batch_norm.h"
 #include "layers/batch_norm.h"
 #include "layers/conv2d.h"
 #include "layers/flatten.h"
@@ -63,8 +65,35 @@ TEST(Graph, NamesAreUniqueAndNested) {
   EXPECT_EQ(g.nodes()[0].name, "block.inner.0");
   nn::conv2d(g, "0", g.input(), {.k = 1});
   EXPECT_EQ(g.nodes()[1].name, "0");
-  EXPECT_NE(error_of([&] { nn::conv2d(g, "0", g.input(), {.k = 1}); }).find("unique"),
+  EXPECT_NE(error_of([&] { nn::conv2d(g, "0", g.input(), {.k = 1}); }).find("of their own"),
             std::string::npos);
+  // One module without parameters may be called twice.
+  nn::relu(g, "relu", nn::relu(g, "relu", g.input()));
+}
+
+TEST(Graph, DeclaredNamesComeFirstInTheStateDict) {
+  Graph g("Net", {1, 4, 4, 2});
+  const auto scope = g.scope("block", "Block");
+  g.declare({"b", "a"});
+  nn::conv2d(g, "a", g.input(), {.k = 1});
+  nn::conv2d(g, "c", g.input(), {.k = 1});
+  nn::conv2d(g, "b", g.input(), {.k = 1});
+  std::vector<std::string> names;
+  for (const Node* node : g.in_state_dict_order()) names.push_back(node->name);
+  EXPECT_EQ(names, (std::vector<std::string>{"block.b", "block.a", "block.c"}));
+}
+
+TEST(Graph, EvaluationLeavesOutTheAuxiliaryHeads) {
+  Graph g("Net", {1, 4, 4, 2});
+  const ValueId stem = nn::conv2d(g, "stem", g.input(), {.k = 3});
+  const ValueId aux = nn::conv2d(g, "aux", stem, {.k = 3});
+  g.set_output(nn::conv2d(g, "head", stem, {.k = 3}));
+  g.add_auxiliary(aux, 0.5);
+  const Graph pruned = g.without_auxiliary();
+  ASSERT_EQ(pruned.nodes().size(), 2u);
+  EXPECT_EQ(pruned.nodes()[1].name, "head");
+  EXPECT_EQ(pruned.nodes()[1].number, 2u);  // random draws stay
+  EXPECT_TRUE(pruned.auxiliary().empty());
 }
 
 TEST(Fuse, ActivationsJoinTheirProducers) {
@@ -74,6 +103,26 @@ TEST(Fuse, ActivationsJoinTheirProducers) {
   EXPECT_EQ(fused.nodes().size(), g.nodes().size() - 4);
   for (const Node& node : fused.nodes())
     EXPECT_EQ(node.layer->activation(), Act::none) << node.name;
+}
+
+TEST(Fuse, SumsJoinTheBatchNormInFront) {
+  Graph g("Net", {1, 4, 4, 2});
+  const ValueId conv = nn::conv2d(g, "conv", g.input(), {.k = 2});
+  const ValueId norm = nn::batch_norm2d(g, "norm", conv);
+  const ValueId shortcut = nn::conv2d(g, "shortcut", g.input(), {.k = 2});
+  g.set_output(nn::relu(g, "relu", nn::add(g, "add", norm, shortcut)));
+  const Graph fused = fuse(g);
+  ASSERT_EQ(fused.nodes().size(), 3u);
+  EXPECT_EQ(fused.nodes()[2].name, "norm");  // behind the shortcut, which it reads
+  EXPECT_EQ(fused.nodes()[2].inputs, (std::vector<ValueId>{conv, shortcut}));
+}
+
+TEST(Fuse, ASumOfANormThatOthersReadStays) {
+  Graph g("Net", {1, 4, 4, 2});
+  const ValueId norm = nn::batch_norm2d(g, "norm", g.input());
+  const ValueId sum = nn::add(g, "add", norm, g.input());
+  g.set_output(nn::add(g, "again", sum, norm));
+  EXPECT_EQ(fuse(g).nodes().size(), 3u);
 }
 
 TEST(Fuse, AValueWithTwoReadersStays) {

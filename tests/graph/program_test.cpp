@@ -10,6 +10,7 @@
 #include "nets/registry.h"
 #include "tests/graph/runner.h"
 #include "tests/graph/sum_layer.h"
+#include "tests/small_nets.h"
 
 namespace lamina {
 namespace {
@@ -47,7 +48,7 @@ TEST_P(EveryNet, FusedEqualsUnfusedAndBackendsAgree) {
     std::vector<PassResult> results;
     for (Context* ctx : {&ref, &cpu}) {
       for (bool fuse : {true, false}) {
-        Model model(*ctx, build_net(GetParam()));
+        Model model(*ctx, test::small_net(GetParam()));
         model.initialise(3);
         results.push_back(run_pass(model, {.batch = 5, .mode = mode, .fuse = fuse, .seed = 9}));
       }
@@ -64,7 +65,7 @@ TEST_P(EveryNet, RepeatsBitForBit) {
   Context cpu = make_context({.backend = BackendKind::cpu});
   std::vector<PassResult> results;
   for (int i = 0; i < 2; ++i) {
-    Model model(cpu, build_net(GetParam()));
+    Model model(cpu, test::small_net(GetParam()));
     model.initialise(3);
     results.push_back(run_pass(model, {.batch = 13, .seed = 9}));
   }
@@ -77,7 +78,7 @@ TEST_P(EveryNet, RepeatsBitForBit) {
 
 TEST_P(EveryNet, AnInferenceProgramNeedsLessMemory) {
   Context cpu = make_context({.backend = BackendKind::cpu});
-  Model model(cpu, build_net(GetParam()));
+  Model model(cpu, test::small_net(GetParam()));
   const Program train(model, {.batch = 64});
   const Program eval(model, {.batch = 64, .mode = Mode::eval, .backward = false});
   EXPECT_LT(eval.arena_bytes(), train.arena_bytes());
@@ -85,7 +86,7 @@ TEST_P(EveryNet, AnInferenceProgramNeedsLessMemory) {
 
 TEST_P(EveryNet, EvalOutputsDoNotDependOnTheBatch) {
   Context cpu = make_context({.backend = BackendKind::cpu});
-  Model model(cpu, build_net(GetParam()));
+  Model model(cpu, test::small_net(GetParam()));
   model.initialise(3);
   const ProgramOpts opts{.batch = 20, .mode = Mode::eval, .backward = false};
   const PassResult whole = run_pass(model, opts);

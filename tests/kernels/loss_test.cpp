@@ -62,10 +62,7 @@ Slot gathered(const char* name, DType dtype, const Shape& shape, Values values, 
           .sparse = true};
 }
 
-Problem make_problem(const Family& family,
-                     const Case& c,
-                     DType dtype = DType::f32,
-                     const LossOpts& opts = {}) {
+Problem weighted_problem(const Family& family, const Case& c, const LossOpts& opts, DType dtype) {
   Problem problem{.name = fmt::format("{}/{}", family.name, c.name), .dtype = dtype};
   Draw draw(problem.name);
   const std::int64_t samples = c.shape.n, classes = c.shape.per_sample();
@@ -115,6 +112,10 @@ Problem make_problem(const Family& family,
   return problem;
 }
 
+Problem make_problem(const Family& family, const Case& c, DType dtype = DType::f32) {
+  return weighted_problem(family, c, {}, dtype);
+}
+
 // Evaluation wants no gradient; the metrics are optional one by one.
 Problem without(Problem problem, const std::string& name) {
   problem.name += "/no_" + name;
@@ -134,7 +135,7 @@ Problem with_loss_scale(Problem problem) {
 // The head beside the main one: a share of its loss is added to what is there.
 Problem auxiliary(const Family& family, const Case& c, DType dtype) {
   const LossOpts opts{.weight = 0.3, .add = true};
-  Problem problem = make_problem(family, c, dtype, opts);
+  Problem problem = weighted_problem(family, c, opts, dtype);
   problem.name += "/auxiliary";
   Slot& loss = problem.slot("loss");
   loss.role = Role::inout;
