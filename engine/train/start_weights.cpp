@@ -2,7 +2,6 @@
 #include "engine/train/start_weights.h"
 
 #include <algorithm>
-#include <optional>
 #include <set>
 
 namespace lamina {
@@ -39,6 +38,13 @@ std::set<std::string> class_layers(const Graph& graph) {
   return names;
 }
 
+bool differs_in_classes(const std::vector<std::int64_t>& have,
+                        const std::vector<std::int64_t>& need,
+                        std::int64_t classes) {
+  return !need.empty() && have.size() == need.size() && need[0] == classes && have[0] != classes &&
+         std::equal(have.begin() + 1, have.end(), need.begin() + 1);
+}
+
 // "a", "a and b", "a, b and c"
 std::string sentence_list(const std::vector<std::string>& names) {
   std::string text;
@@ -54,32 +60,47 @@ std::string sentence_list(const std::vector<std::string>& names) {
 std::string load_start_weights(Model& model, TensorFile file, const std::string& origin) {
   const std::set<std::string> layers = class_layers(model.graph());
   const std::int64_t classes = model.graph().classes();
-  std::optional<std::int64_t> file_classes;
-  std::vector<std::string> fresh;
-  std::optional<TensorFile> initial;  // what the model holds, fetched when it is needed
+  // Tensors of the file that differ from the model's in the number of classes alone, with their
+  // entries; a layer that is not wholly of this kind is left to load_state_dict.
+  struct Replaced {
+    HostTensor* tensor;
+    const Model::Entry* entry;
+  };
+  std::vector<Replaced> replaced;
+  std::set<std::string> others;
+  const auto layer_of = [](const Model::Entry& entry) {
+    return entry.name.substr(0, entry.name.rfind('.'));
+  };
   for (const Model::Entry& entry : model.entries()) {
-    const std::string layer = entry.name.substr(0, entry.name.rfind('.'));
-    const auto found = std::find_if(file.tensors.begin(), file.tensors.end(), [&](const auto& t) {
-      return t.name == entry.name;
-    });
-    if (!layers.contains(layer) || found == file.tensors.end()) continue;
-    const std::vector<std::int64_t>&have = found->shape, &need = entry.spec.shape;
-    const bool other_classes = !need.empty() && have.size() == need.size() && need[0] == classes &&
-                               have[0] != classes && have[0] == file_classes.value_or(have[0]) &&
-                               std::equal(have.begin() + 1, have.end(), need.begin() + 1);
-    if (!other_classes) continue;
-    file_classes = have[0];
-    if (!initial) initial = model.state_dict();
-    *found = *initial->find(entry.name);
-    fresh.push_back(entry.name);
+    if (!layers.contains(layer_of(entry))) continue;
+    const auto found = std::find_if(file.tensors.begin(),
+                                    file.tensors.end(),
+                                    [&](const HostTensor& t) { return t.name == entry.name; });
+    if (found != file.tensors.end() && differs_in_classes(found->shape, entry.spec.shape, classes))
+      replaced.push_back({&*found, &entry});
+    else
+      others.insert(layer_of(entry));
+  }
+  std::erase_if(replaced, [&](const Replaced& r) { return others.contains(layer_of(*r.entry)); });
+
+  std::string text;
+  if (!replaced.empty()) {
+    const std::int64_t file_classes = replaced.front().tensor->shape[0];
+    std::erase_if(replaced, [&](const Replaced& r) { return r.tensor->shape[0] != file_classes; });
+    const TensorFile initial = model.state_dict();
+    std::vector<std::string> names;
+    for (const Replaced& r : replaced) {
+      *r.tensor = *initial.find(r.entry->name);
+      names.push_back(r.entry->name);
+    }
+    text = fmt::format("{} {} new: the file has {} classes, the run {}",
+                       sentence_list(names),
+                       names.size() == 1 ? "is" : "are",
+                       file_classes,
+                       classes);
   }
   model.load_state_dict(file, origin);
-  if (fresh.empty()) return {};
-  return fmt::format("{} {} new: the file has {} classes, the run {}",
-                     sentence_list(fresh),
-                     fresh.size() == 1 ? "is" : "are",
-                     *file_classes,
-                     classes);
+  return text;
 }
 
 }  // namespace lamina

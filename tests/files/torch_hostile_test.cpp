@@ -218,6 +218,11 @@ TEST_F(HostileArchive, a_wrong_checksum_is_found) {
                   "its entry 'archive/data/0' cannot be read (CRC error)");
 }
 
+TEST_F(HostileArchive, a_part_of_an_element_is_refused) {
+  expect_contains(message_of(torch_entries(one(good_tensor()), 18)),
+                  "has 18 bytes, not 4 elements of 4");
+}
+
 TEST_F(HostileArchive, one_storage_under_too_many_names_is_refused) {
   std::vector<Item> items;
   for (int i = 0; i < 2000; ++i)
