@@ -52,6 +52,16 @@ def read_safetensors(path):
             for name, entry in header.items()}
 
 
+def write_images(path, count):
+    """'input' with this many images of different grey."""
+    pixels = 28 * 28
+    data = struct.pack(f"<{count * pixels}f", *(i / (count * pixels) for i in range(count * pixels)))
+    header = json.dumps({"input": {"dtype": "F32", "shape": [count, 1, 28, 28],
+                                   "data_offsets": [0, len(data)]}}).encode()
+    with open(path, "wb") as file:
+        file.write(struct.pack("<Q", len(header)) + header + data)
+
+
 # --- torch.save without PyTorch ---
 Storage = collections.namedtuple("Storage", "dtype entry elements")
 torch, utils = types.ModuleType("torch"), types.ModuleType("torch._utils")
@@ -130,6 +140,13 @@ def main():
     results = [lamina(0, "confusion", "eval", "--net", "lenet_bn", "--weights", path, *DATA, "--json")
                for path in ("first/weights.safetensors", "same.safetensors")]
     check(results[0] == results[1], "both files evaluate to the same bits")
+    write_images("images.safetensors", 3)
+    outputs = []
+    for path in ("first/weights.safetensors", "same.safetensors"):
+        lamina(0, "", "run", "lenet_bn", "--weights", path, "--input", "images.safetensors",
+               "--output", "output.safetensors")
+        outputs.append(read_safetensors("output.safetensors"))
+    check(outputs[0] == outputs[1] and "output" in outputs[0], "and give the same outputs")
 
     # All of the weights, and all but the last layer.
     train = ["train", "--net", "lenet_bn", *DATA, *STILL]

@@ -92,8 +92,8 @@ TEST_F(StartWeights, HalfALayerIsAnError) {
 }
 
 TEST_F(StartWeights, OtherDifferencesAreErrors) {
-  set_rows("hidden.bias", 5);
-  EXPECT_NE(error().find("x.pth: tensor 'hidden.bias' has shape [5]"), std::string::npos);
+  for (const char* name : {"hidden.weight", "hidden.bias"}) set_rows(name, 5);
+  EXPECT_NE(error().find("x.pth: tensor 'hidden.weight' has shape [5, 4]"), std::string::npos);
   expect_from(drawn_, "hidden");
 }
 
