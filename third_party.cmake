@@ -151,34 +151,9 @@ if(NOT TARGET ZLIB::ZLIB)
   set(ZLIB_INCLUDE_DIR "${lamina_zlib_build}" CACHE PATH "" FORCE)
 endif()
 
-# Downloads and their checksums. A fetched TLS stack would miss the system's security updates, so
-# these two come from the system or not at all.
-foreach(package IN ITEMS CURL OpenSSL)
-  find_package(${package} QUIET)
-  if(NOT ${package}_FOUND)
-    message(FATAL_ERROR "${package} was not found. Install it (apt-get install libcurl4-openssl-dev "
-                        "libssl-dev, or run tools/bootstrap.sh).")
-  endif()
-endforeach()
-lamina_found("libcurl ${CURL_VERSION_STRING} (system)")
-lamina_found("OpenSSL ${OPENSSL_VERSION} (system)")
-
-# PNG files: contact sheets.
-lamina_require(
-  PNG
-  TARGETS png_static
-  APT libpng-dev
-  REPOSITORY https://github.com/pnggroup/libpng.git
-  RELEASE 1.6.58
-  COMMIT 3061454d980de7d53608f594194cfac722721d2a
-  LINKED
-  OPTIONS PNG_SHARED=OFF PNG_TESTS=OFF PNG_TOOLS=OFF SKIP_INSTALL_ALL=ON)
-if(NOT TARGET PNG::PNG)
-  add_library(PNG::PNG ALIAS png_static)
-endif()
-
-# Zip archives: PyTorch's weights. Debian's CMake file of libzip insists on the programs of three other
-# packages, so header and library are looked for by name.
+# Zip archives: PyTorch's weights. Debian's CMake file of libzip insists on the programs of three
+# other packages, so header and library are looked for by name. This stands before OpenSSL, because
+# libzip's build takes it, asked or not, where it was found already.
 find_path(LAMINA_ZIP_INCLUDE zip.h)
 find_library(LAMINA_ZIP_LIBRARY zip)
 mark_as_advanced(LAMINA_ZIP_INCLUDE LAMINA_ZIP_LIBRARY)
@@ -210,6 +185,32 @@ else()
       BUILD_TOOLS=OFF
       LIBZIP_DO_INSTALL=OFF)
   set(LAMINA_ZIP libzip::zip)
+endif()
+
+# Downloads and their checksums. A fetched TLS stack would miss the system's security updates, so
+# these two come from the system or not at all.
+foreach(package IN ITEMS CURL OpenSSL)
+  find_package(${package} QUIET)
+  if(NOT ${package}_FOUND)
+    message(FATAL_ERROR "${package} was not found. Install it (apt-get install libcurl4-openssl-dev "
+                        "libssl-dev, or run tools/bootstrap.sh).")
+  endif()
+endforeach()
+lamina_found("libcurl ${CURL_VERSION_STRING} (system)")
+lamina_found("OpenSSL ${OPENSSL_VERSION} (system)")
+
+# PNG files: contact sheets.
+lamina_require(
+  PNG
+  TARGETS png_static
+  APT libpng-dev
+  REPOSITORY https://github.com/pnggroup/libpng.git
+  RELEASE 1.6.58
+  COMMIT 3061454d980de7d53608f594194cfac722721d2a
+  LINKED
+  OPTIONS PNG_SHARED=OFF PNG_TESTS=OFF PNG_TOOLS=OFF SKIP_INSTALL_ALL=ON)
+if(NOT TARGET PNG::PNG)
+  add_library(PNG::PNG ALIAS png_static)
 endif()
 if(TARGET zlibstatic)
   unset(ZLIB_LIBRARY CACHE)
