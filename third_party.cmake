@@ -159,6 +159,7 @@ find_library(LAMINA_ZIP_LIBRARY zip)
 mark_as_advanced(LAMINA_ZIP_INCLUDE LAMINA_ZIP_LIBRARY)
 if(LAMINA_ZIP_INCLUDE AND LAMINA_ZIP_LIBRARY)
   set(LAMINA_ZIP "${LAMINA_ZIP_LIBRARY}")
+  include_directories(SYSTEM "${LAMINA_ZIP_INCLUDE}")
   lamina_found("libzip (${LAMINA_ZIP_LIBRARY})")
 else()
   # Stored entries are all that is read: no compression but zlib's, no encryption, no programs.
