@@ -36,13 +36,17 @@ inline NetOpts small_opts(const std::string& id) {
   } else if (starts("wide_resnet") || (starts("resnet") && id != "resnet_mini")) {
     opts.size = 32;
     opts.width = 1.0 / 8;
-  } else if (starts("mobilenet") || starts("densenet")) {
+  } else if (starts("densenet")) {
+    opts.size = 32;
+    opts.width = 1.0 / 16;
+  } else if (starts("mobilenet")) {
     opts.size = 32;
     opts.width = 1.0 / 4;
   } else if (starts("squeezenet")) {
     opts.size = 64;
     opts.width = 1.0 / 8;
   } else if (starts("cifar_resnet")) {
+    opts.size = 16;
     opts.width = 1.0 / 2;
   }
   return opts;

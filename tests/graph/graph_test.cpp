@@ -8,7 +8,6 @@
 #include "layers/activation.h"
 #include "layers/add.h"
 #include "layers/batch_norm.h"
-#include "layers/batch_norm.h"
 #include "layers/conv2d.h"
 #include "layers/flatten.h"
 #include "layers/linear.h"
