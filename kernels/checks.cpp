@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernels/checks.h"
 
+#include <cmath>
 #include <vector>
 
 #include "kernels/check_args.h"
@@ -258,6 +259,43 @@ void dropout(const Context& ctx,
   same_or_apart("dropout", {"x", x}, {"y", y});
   has_state("dropout", state);
   LAMINA_CHECK(opts.p >= 0 && opts.p <= 1, "dropout: p {} must lie in [0, 1].", opts.p);
+}
+
+namespace {
+
+void lrn_opts(std::string_view op, const LrnOpts& opts) {
+  LAMINA_CHECK(opts.size >= 1 && opts.size <= 64,
+               "{}: size {} must lie in [1, 64]; it is a number of channels.",
+               op,
+               opts.size);
+  LAMINA_CHECK(
+      opts.k > 0 && opts.alpha >= 0 && std::isfinite(opts.beta),
+      "{}: k {} must be positive, alpha {} must not be negative and beta {} must be finite.",
+      op,
+      opts.k,
+      opts.alpha,
+      opts.beta);
+}
+
+}  // namespace
+
+void lrn_forward(const Context& ctx, const LrnOpts& opts, const Tensor& x, const Tensor& y) {
+  constexpr auto op = "lrn_forward";
+  lrn_opts(op, opts);
+  real(ctx, op, {"x", x});
+  like(op, {"y", y}, {"x", x});
+  apart(op, {"x", x}, {"y", y});
+}
+
+void lrn_backward(
+    const Context& ctx, const LrnOpts& opts, const Tensor& x, const Tensor& dy, const Tensor& dx) {
+  constexpr auto op = "lrn_backward";
+  lrn_opts(op, opts);
+  real(ctx, op, {"x", x});
+  like(op, {"dy", dy}, {"x", x});
+  like(op, {"dx", dx}, {"x", x});
+  apart(op, {"x", x}, {"dx", dx});
+  apart(op, {"dy", dy}, {"dx", dx});
 }
 
 void max_pool_forward(

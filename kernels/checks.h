@@ -16,6 +16,7 @@
 #include "kernels/dropout.h"
 #include "kernels/linear.h"
 #include "kernels/loss.h"
+#include "kernels/lrn.h"
 #include "kernels/optimizer.h"
 #include "kernels/pool.h"
 #include "kernels/prepare.h"
@@ -128,6 +129,10 @@ void loss(const Context& ctx,
           const Tensor& dx,
           const Metrics& metrics,
           const StepState* state);
+
+void lrn_forward(const Context& ctx, const LrnOpts& opts, const Tensor& x, const Tensor& y);
+void lrn_backward(
+    const Context& ctx, const LrnOpts& opts, const Tensor& x, const Tensor& dy, const Tensor& dx);
 
 void sgd_step(const Context& ctx,
               const SgdOpts& opts,

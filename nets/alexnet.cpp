@@ -3,6 +3,7 @@
 // https://arxiv.org/abs/1404.5997. Zeiler, Fergus: "Visualizing and understanding convolutional
 // networks", https://arxiv.org/abs/1311.2901.
 // SPDX-License-Identifier: Apache-2.0
+#include "layers/lrn.h"
 #include "layers/upsample.h"
 #include "nets/blocks.h"
 
@@ -103,7 +104,9 @@ Graph alexnet(const NetOpts& opts) {
       x = nn::relu(g, next(), x);
     };
     const auto normalise_and_pool = [&](const char* name) {
-      (void)name;
+      // The paper's constants; its alpha of 1e-4 multiplies the sum, not the mean over the window.
+      if (opts.lrn.value_or(false))
+        x = nn::local_response_norm(g, name, x, {.size = 5, .alpha = 5e-4, .beta = 0.75, .k = 2.0});
       x = nn::max_pool2d(g, next(), x, {.kernel = 3, .stride = 2});
     };
     conv({.k = wide(opts, 64), .kernel = 11, .stride = 4, .pad = 2});  //  64 x 55 x 55

@@ -93,7 +93,7 @@ LAMINA_KERNEL normalise(const T* x,
   }
 }
 
-// g = dy * act'(y), and g times the normalised x. On the way g is stored to dz, which may be dy,
+// g = dy * act'(y), and g times the centred x. On the way g is stored to dz, which may be dy,
 // unless dz is null.
 template <class T>
 struct Gradients {
@@ -107,21 +107,24 @@ struct Gradients {
     const float d = cuda::as_f32(dy[i]);
     return act == Act::none ? d : cuda::through_act(act, cuda::as_f32(y[i]), d);
   }
-  LAMINA_DEVICE float pivot(int) const { return 0.0f; }
-  LAMINA_DEVICE cuda::Pair operator()(std::int64_t row, int c, float) const {
+  LAMINA_DEVICE float pivot(int c) const { return stats.mean[c]; }
+  LAMINA_DEVICE cuda::Pair operator()(std::int64_t row, int c, float mean) const {
     const std::int64_t i = row * channels + c;
     const float value = g(i);
     if (dz != nullptr) dz[i] = cuda::from_f32<T>(value);
-    return {value, value * (cuda::as_f32(x[i]) - stats.mean[c]) * stats.invstd(c)};
+    return {value, value * (cuda::as_f32(x[i]) - mean)};
   }
 };
 
-LAMINA_KERNEL finish_gradients(cuda::ChannelChunks chunks, float* dgamma, float* dbeta) {
+LAMINA_KERNEL finish_gradients(cuda::ChannelChunks chunks,
+                               Statistics stats,
+                               float* dgamma,
+                               float* dbeta) {
   const std::int64_t c = cuda::first_thread();
   if (c >= chunks.channels) return;
   const cuda::PairF64 sum = chunks.total(static_cast<int>(c));
   dbeta[c] = static_cast<float>(sum.a);
-  dgamma[c] = static_cast<float>(sum.b);
+  dgamma[c] = static_cast<float>(sum.b * static_cast<double>(stats.invstd(static_cast<int>(c))));
 }
 
 // per_row: 1/rows, or 0 with frozen statistics, which no x changes. dx may be dy.
@@ -160,6 +163,7 @@ void backward(Context& ctx,
          kBlock,
          finish_gradients,
          chunks,
+         terms.stats,
          dgamma.as<float>(),
          dbeta.as<float>());
   if (!dx) return;

@@ -12,6 +12,7 @@
 #include "kernels/dropout.h"
 #include "kernels/linear.h"
 #include "kernels/loss.h"
+#include "kernels/lrn.h"
 #include "kernels/optimizer.h"
 #include "kernels/pool.h"
 #include "kernels/prepare.h"
@@ -55,6 +56,8 @@ LAMINA_STUB(void, dropout, const DropoutOpts&, const StepState*, T, T)
 LAMINA_STUB(std::unique_ptr<Linear>, make_linear, const LinearDesc&)
 LAMINA_STUB(void, cross_entropy, const LossOpts&, T, T, T, T, const Metrics&, const StepState*)
 LAMINA_STUB(void, nll, const LossOpts&, T, T, T, T, const Metrics&, const StepState*)
+LAMINA_STUB(void, lrn_forward, const LrnOpts&, T, T)
+LAMINA_STUB(void, lrn_backward, const LrnOpts&, T, T, T)
 LAMINA_STUB(void, sgd_step, const SgdOpts&, const StepState*, T, T, T, T)
 LAMINA_STUB(void, adam_step, const AdamOpts&, const StepState*, T, T, T, T, T)
 LAMINA_STUB(void, find_overflow, StepState*, T, std::int64_t)

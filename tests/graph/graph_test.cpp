@@ -11,6 +11,7 @@
 #include "layers/conv2d.h"
 #include "layers/flatten.h"
 #include "layers/linear.h"
+#include "layers/lrn.h"
 #include "layers/pool.h"
 #include "nets/registry.h"
 #include "tests/graph/sum_layer.h"
@@ -52,6 +53,16 @@ TEST(Graph, AnErrorNamesTheLayerAndTheShapes) {
   const std::string sum = error_of([&] { test::sum(g, "join", {g.input(), y}); });
   EXPECT_NE(sum.find("join"), std::string::npos) << sum;
   EXPECT_NE(sum.find("[1, 2, 4, 4]"), std::string::npos) << sum;
+}
+
+TEST(Graph, LocalResponseNormKeepsTheShape) {
+  Graph g("Net", {1, 4, 4, 3});
+  EXPECT_EQ(g.shape(nn::local_response_norm(g, "lrn", g.input(), {.size = 3})),
+            (Shape{1, 4, 4, 3}));
+  const ValueId flat = nn::flatten(g, "flat", g.input());
+  const std::string text = error_of([&] { nn::local_response_norm(g, "lrn2", flat, {}); });
+  EXPECT_NE(text.find("lrn2"), std::string::npos) << text;
+  EXPECT_NE(text.find("flatten"), std::string::npos) << text;
 }
 
 TEST(Graph, NamesAreUniqueAndNested) {

@@ -170,7 +170,10 @@ TEST(Program, BranchesOnTheCpuMatchTheReference) {
   expected.initialise(2);
   actual.initialise(2);
   const PassResult a = run_pass(actual, {.batch = 3}), b = run_pass(expected, {.batch = 3});
-  expect_close(a.gradients, b.gradients, kF32Budget, "gradients");
+  for (std::size_t i = 0; i < a.gradients.tensors.size(); ++i) {
+    EXPECT_LE(relative_difference(a.gradients.tensors[i], b.gradients.tensors[i]), 1e-5)
+        << a.gradients.tensors[i].name;
+  }
 }
 
 TEST(Program, ALayerThatReachesNoLossHasNoGradient) {

@@ -288,5 +288,16 @@ TEST_P(ArgumentChecks, AdaptivePool) {
       {"adaptive_avg_pool_backward", "dy is"});
 }
 
+TEST_P(ArgumentChecks, Lrn) {
+  const Tensor x = tensor(kShape), y = tensor(kShape), dy = tensor(kShape), other = tensor(kOther);
+  refuses([&] { lrn_forward(ctx_, {}, x, other); }, {"lrn_forward", "y is"});
+  refuses([&] { lrn_forward(ctx_, {}, x, x); }, {"lrn_forward", "share memory"});
+  refuses([&] { lrn_forward(ctx_, {.size = 65}, x, y); }, {"lrn_forward", "size 65"});
+  refuses([&] { lrn_forward(ctx_, {.k = 0}, x, y); }, {"lrn_forward", "k 0"});
+  refuses([&] { lrn_backward(ctx_, {.size = 0}, x, dy, y); }, {"lrn_backward", "size 0"});
+  refuses([&] { lrn_backward(ctx_, {}, x, other, y); }, {"lrn_backward", "dy is"});
+  refuses([&] { lrn_backward(ctx_, {}, x, dy, dy); }, {"lrn_backward", "share memory"});
+}
+
 }  // namespace
 }  // namespace lamina::test

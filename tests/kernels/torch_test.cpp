@@ -8,10 +8,12 @@
 #include <sstream>
 
 #include "kernels/activation.h"
+#include "kernels/adaptive_pool.h"
 #include "kernels/batch_norm.h"
 #include "kernels/conv2d.h"
 #include "kernels/linear.h"
 #include "kernels/loss.h"
+#include "kernels/lrn.h"
 #include "kernels/optimizer.h"
 #include "kernels/pool.h"
 #include "kernels/softmax.h"
@@ -145,7 +147,14 @@ Problem pool_problem(const Case& c) {
 
 Problem batch_norm_problem(const Case& c) {
   Problem problem = problem_of(c, {"x", "dy", "gamma", "beta"}, {"y", "dx", "dgamma", "dbeta"});
-  const BatchNormOpts opts{.eps = c.option("eps"), .momentum = c.option("momentum")};
+  const BatchNormOpts opts{.eps = c.option("eps"),
+                           .momentum = c.option("momentum"),
+                           .act = static_cast<Act>(c.whole("act"))};
+  if (c.tensors.contains("z")) {
+    const Recorded& z = c.tensors.at("z");
+    problem.slots.push_back(in("z", z.shape, z.values));
+    problem.slots.push_back(out("dz", z.shape, {}));
+  }
   const Shape vector = problem.slot("gamma").shape;
   const bool training = c.op == "batch_norm_train";
   // PyTorch's new running statistics stand under other names than the old ones.
@@ -159,14 +168,15 @@ Problem batch_norm_problem(const Case& c) {
     const BatchNormParams p{
         call["gamma"], call["beta"], call["new_mean"], call["new_var"], call["count"]};
     const Tensor x = call["x"], y = call["y"], dy = call["dy"], dx = call["dx"];
+    const Tensor z = call["z"], dz = call["dz"];
     const Tensor dgamma = call["dgamma"], dbeta = call["dbeta"];
     if (training) {
       const Tensor mean = call["mean"], invstd = call["invstd"];
-      batch_norm_train(ctx, opts, x, {}, p, y, mean, invstd);
-      batch_norm_backward(ctx, opts, x, y, dy, p.gamma, mean, invstd, dx, {}, dgamma, dbeta);
+      batch_norm_train(ctx, opts, x, z, p, y, mean, invstd);
+      batch_norm_backward(ctx, opts, x, y, dy, p.gamma, mean, invstd, dx, dz, dgamma, dbeta);
     } else {
-      batch_norm_infer(ctx, opts, x, {}, p, y);
-      batch_norm_backward_frozen(ctx, opts, x, y, dy, p, dx, {}, dgamma, dbeta);
+      batch_norm_infer(ctx, opts, x, z, p, y);
+      batch_norm_backward_frozen(ctx, opts, x, y, dy, p, dx, dz, dgamma, dbeta);
     }
   };
   return problem;
@@ -175,12 +185,19 @@ Problem batch_norm_problem(const Case& c) {
 Problem map_problem(const Case& c) {
   Problem problem = problem_of(c, {"x", "dy"}, {"y", "dx"});
   const Act act = static_cast<Act>(c.whole("act"));
-  problem.body = [op = c.op, act](Call& call) {
+  const LrnOpts lrn{c.whole("size"), c.option("alpha"), c.option("beta"), c.option("k")};
+  problem.body = [op = c.op, act, lrn](Call& call) {
     Context& ctx = call.ctx();
     const Tensor x = call["x"], y = call["y"], dy = call["dy"], dx = call["dx"];
     if (op == "activation") {
       act_forward(ctx, act, x, y);
       act_backward(ctx, act, y, dy, dx);
+    } else if (op == "adaptive_avg_pool") {
+      adaptive_avg_pool_forward(ctx, x, y);
+      adaptive_avg_pool_backward(ctx, dy, dx);
+    } else if (op == "lrn") {
+      lrn_forward(ctx, lrn, x, y);
+      lrn_backward(ctx, lrn, x, dy, dx);
     } else if (op == "upsample") {
       upsample_forward(ctx, x, y);
       upsample_backward(ctx, dy, dx);
@@ -238,7 +255,7 @@ Problem optimizer_problem(const Case& c) {
 Problem problem_for(const Case& c) {
   if (c.op == "conv2d") return conv2d_problem(c);
   if (c.op == "linear") return linear_problem(c);
-  if (c.op.ends_with("_pool")) return pool_problem(c);
+  if (c.op == "max_pool" || c.op == "avg_pool") return pool_problem(c);
   if (c.op.starts_with("batch_norm")) return batch_norm_problem(c);
   if (c.op == "cross_entropy" || c.op == "nll") return loss_problem(c);
   if (c.op == "sgd" || c.op.starts_with("adam")) return optimizer_problem(c);
@@ -247,7 +264,7 @@ Problem problem_for(const Case& c) {
 
 TEST(RefAgainstTorch, EveryOp) {
   const std::vector<Case> cases = read_cases();
-  EXPECT_EQ(cases.size(), 45u);
+  EXPECT_EQ(cases.size(), 55u);
   for (const Case& c : cases) {
     SCOPED_TRACE(c.op + "/" + c.name);
     const Outcome outcome = execute_ref(problem_for(c));

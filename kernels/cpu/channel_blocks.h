@@ -1,0 +1,188 @@
+// Channels of NHWC tensors, any number of them, sixteen lanes at a time.
+//
+// Sixteen lanes do not line up with, say, six channels, but lcm(6, 16) = 48 floats do: the tensor
+// is walked in blocks of that many floats, and per-channel numbers are laid out once over a block.
+// Sums are kept in f64, one partial sum for each fixed chunk of the tensor, added up in the order
+// of the chunks: the result does not depend on the number of threads.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <numeric>
+
+#include "engine/core/parallel.h"
+#include "kernels/cpu/vec.h"
+
+namespace lamina::cpu {
+
+using Wide = double __attribute__((vector_size(64)));
+using HalfVec = float __attribute__((vector_size(32)));
+inline constexpr std::int64_t kHalf = 8;
+
+// The lower or the upper half in f64. Spelt out: this is what compilers turn into one conversion.
+LAMINA_INLINE Wide widen(const Vec& v, int half) {
+  const HalfVec h = half == 0 ? __builtin_shufflevector(v, v, 0, 1, 2, 3, 4, 5, 6, 7)
+                              : __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15);
+  return Wide{h[0], h[1], h[2], h[3], h[4], h[5], h[6], h[7]};
+}
+LAMINA_INLINE Wide load_wide(const double* p) {
+  Wide v;
+  std::memcpy(&v, p, sizeof v);
+  return v;
+}
+
+LAMINA_INLINE void store_wide(double* p, const Wide& v) { std::memcpy(p, &v, sizeof v); }
+
+// How a tensor is cut: blocks in which the channels repeat, chunks of whole blocks, and the rows
+// that do not fill a block.
+struct Layout {
+  std::int64_t channels, floats, block, blocks, blocks_per_chunk, chunks;
+
+  explicit Layout(const Shape& x)
+      : channels(x.c), floats(x.numel()), block(std::lcm(x.c, kLanes)), blocks(floats / block) {
+    constexpr std::int64_t kChunkFloats = 16384, kMaxChunks = 64;
+    blocks_per_chunk =
+        std::max({std::int64_t{1}, kChunkFloats / block, (blocks + kMaxChunks - 1) / kMaxChunks});
+    chunks = std::max<std::int64_t>(1, (blocks + blocks_per_chunk - 1) / blocks_per_chunk);
+  }
+  double rows() const { return static_cast<double>(floats / channels); }
+
+  // Calls body(first float, last float, chunk) for each chunk; the last one has the odd rows. Each
+  // thread walks its chunks forwards, or backwards.
+  template <class Body>
+  void for_each_chunk(const Context& ctx, const Body& body) const {
+    parallel_for(ctx, chunks, 1, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i) call(i, body);
+    });
+  }
+  template <class Body>
+  void for_each_chunk_backwards(const Context& ctx, const Body& body) const {
+    parallel_for(ctx, chunks, 1, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = end; i-- > begin;) call(i, body);
+    });
+  }
+  template <class Body>
+  void call(std::int64_t i, const Body& body) const {
+    const std::int64_t first = i * blocks_per_chunk * block;
+    body(first, i + 1 == chunks ? floats : first + blocks_per_chunk * block, i);
+  }
+};
+
+// Numbers of a channel laid out over a block, so that lane i of the block has channel i % channels.
+template <class F>
+float* spread(const Layout& layout, float* pattern, const F& of_channel) {
+  for (std::int64_t c = 0; c < layout.channels; ++c) pattern[c] = of_channel(c);
+  for (std::int64_t i = layout.channels; i < layout.block; ++i)
+    pattern[i] = pattern[i - layout.channels];
+  return pattern;
+}
+
+// For each channel the sums of two quantities over all rows: terms(offset, lane, count) returns
+// both for sixteen floats (count of them valid) from `offset` on. sums: [2 * channels].
+struct Terms {
+  Wide first[2], second[2];
+};
+template <class F>
+void sum_chunk(std::int64_t block,
+               std::int64_t begin,
+               std::int64_t end,
+               double* const first,
+               double* const second,
+               const F terms) {
+  // A part that stays in the first-level cache, column after column, the sums in registers.
+  const std::int64_t part = std::max<std::int64_t>(1, 2048 / block) * block;
+  std::int64_t at = begin;
+  for (std::int64_t stop; at + block <= end; at = stop) {
+    stop = std::min(at + part, begin + (end - begin) / block * block);
+    for (std::int64_t lane = 0; lane < block; lane += kLanes) {
+      Wide sum[4];
+      LAMINA_UNROLL
+      for (int h = 0; h < 2; ++h) {
+        sum[h] = load_wide(first + lane + h * kHalf);
+        sum[2 + h] = load_wide(second + lane + h * kHalf);
+      }
+      for (std::int64_t i = at + lane; i < stop; i += block) {
+        const Terms t = terms(i, lane, kLanes);
+        LAMINA_UNROLL
+        for (int h = 0; h < 2; ++h) {
+          sum[h] += t.first[h];
+          sum[2 + h] += t.second[h];
+        }
+      }
+      LAMINA_UNROLL
+      for (int h = 0; h < 2; ++h) {
+        store_wide(first + lane + h * kHalf, sum[h]);
+        store_wide(second + lane + h * kHalf, sum[2 + h]);
+      }
+    }
+  }
+  for (std::int64_t lane = 0; at + lane < end; lane += kLanes) {
+    const std::int64_t count = std::min(kLanes, end - at - lane);
+    const Terms t = terms(at + lane, lane, count);
+    for (std::int64_t i = 0; i < count; ++i) {
+      first[lane + i] += t.first[i / kHalf][i % kHalf];
+      second[lane + i] += t.second[i / kHalf][i % kHalf];
+    }
+  }
+}
+
+template <class F>
+void sum_channels(
+    const Context& ctx, const Layout& layout, double* slots, double* sums, const F& terms) {
+  const std::int64_t block = layout.block, channels = layout.channels;
+  layout.for_each_chunk(ctx, [&](std::int64_t begin, std::int64_t end, std::int64_t chunk) {
+    double* const first = slots + chunk * 2 * block;
+    double* const second = first + block;
+    std::fill(first, first + 2 * block, 0.0);
+    sum_chunk(block, begin, end, first, second, terms);
+    for (std::int64_t i = channels; i < block; ++i) {
+      first[i % channels] += first[i];
+      second[i % channels] += second[i];
+    }
+  });
+  std::fill(sums, sums + 2 * channels, 0.0);
+  for (std::int64_t chunk = 0; chunk < layout.chunks; ++chunk)
+    for (std::int64_t c = 0; c < channels; ++c) {
+      sums[c] += slots[chunk * 2 * block + c];
+      sums[channels + c] += slots[(chunk * 2 + 1) * block + c];
+    }
+}
+
+LAMINA_INLINE Vec load_some(const float* p, std::int64_t count) {
+  return count == kLanes ? load(p) : load_part(p, count);
+}
+LAMINA_INLINE void store_some(float* p, const Vec& v, std::int64_t count) {
+  if (count == kLanes)
+    store(p, v);
+  else
+    store_part(p, v, count);
+}
+
+// Everything by value: the loops store through char, which may change any object in memory.
+template <class F, class... In>
+void map_chunk(std::int64_t block,
+               std::int64_t begin,
+               std::int64_t end,
+               const F f,
+               float* const y,
+               const In* const... x) {
+  std::int64_t at = begin;
+  for (; at + block <= end; at += block)
+    for (std::int64_t lane = 0; lane < block; lane += kLanes)
+      store(y + at + lane, f(lane, load(x + at + lane)...));
+  for (std::int64_t lane = 0; at + lane < end; lane += kLanes) {
+    const std::int64_t count = std::min(kLanes, end - at - lane);
+    store_part(y + at + lane, f(lane, load_part(x + at + lane, count)...), count);
+  }
+}
+
+// y[i] = f(lane of its block, x[i]...) over the whole tensor; y may be one of the x. It follows a
+// pass over the same tensors and goes backwards, to meet what that one left in the cache.
+template <class F, class... In>
+void map_blocks(const Context& ctx, const Layout& layout, const F& f, float* y, const In*... x) {
+  layout.for_each_chunk_backwards(ctx, [&](std::int64_t begin, std::int64_t end, std::int64_t) {
+    map_chunk(layout.block, begin, end, f, y, x...);
+  });
+}
+
+}  // namespace lamina::cpu
