@@ -2,7 +2,10 @@
 # parameter and, in train mode, the running statistics, from random weights and images.
 #
 #   python3 tools/compare_torch.py lenet_bn --batch 7 --train
-#   python3 tools/compare_torch.py --all --seeds 8
+#   python3 tools/compare_torch.py --nets resnet50,googlenet --size 96 --classes 10 --batch 3 --train
+#   python3 tools/compare_torch.py --all --seeds 8          # the small nets, batches 1, 7 and 64
+#   python3 tools/compare_torch.py --suite                  # every net, small images and 10 classes
+#   python3 tools/compare_torch.py --full                   # every net as it is defined: an hour
 #   python3 tools/compare_torch.py lenet_bn --batch 64 --device cuda --precision bf16 --seeds 4
 #
 # PyTorch's float64 results are the truth; tools/torch_oracle.py states the rule. With --seeds it
@@ -13,74 +16,81 @@
 import argparse
 import json
 import math
+import os
 import pathlib
 import subprocess
 import sys
 import tempfile
+import time
 
 import torch_python
 
+# Waiting threads must not take the cores of working ones; read when PyTorch is imported.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 torch_python.require()
 
-import numpy  # noqa: E402
 import torch  # noqa: E402
 
 import safetensors_io  # noqa: E402
+import torch_draw  # noqa: E402
 import torch_nets  # noqa: E402
 import torch_oracle  # noqa: E402
 import torch_rounding  # noqa: E402
+import torch_suite  # noqa: E402
 
 BATCHES = (1, 7, 64)
+TRIES = 20
 
 
-def draw(name, batch, seed, train):
-    """Random weights, images and labels, drawn again while a decision hangs on the last bits."""
-    generator = torch.Generator().manual_seed(seed)
-    torch.manual_seed(seed)
-    while True:
-        state = {}
-        for key, value in torch_nets.build(name).state_dict().items():
-            if key.endswith("running_var"):
-                value = 0.5 + torch.rand(value.shape, generator=generator)
-            elif value.is_floating_point() and value.dim() == 1:
-                value = value + 0.2 * torch.randn(value.shape, generator=generator)
-            state[key] = value.numpy()
-        images = torch.randn((batch, *torch_nets.input_shape(name)), generator=generator).numpy()
-        labels = torch.randint(0, 10, (batch,), generator=generator).numpy()
-        if torch_oracle.closest_tie(name, state, images, train) >= torch_oracle.SAFE_TIE:
-            return state, images, labels
+class LaminaFailed(Exception):
+    """`lamina run` did not end well."""
 
 
-def run_lamina(args, name, state, images, labels, train):
-    """What `lamina run` makes of the same numbers, under the keys of torch_oracle.evaluate."""
+def draw(plan, seed, train):
+    """A case; that of a small net is drawn again while a decision hangs on the last bits."""
+    for attempt in range(TRIES):
+        drawn = torch_draw.draw(plan.name, plan.batch, seed + 1000 * attempt, plan.size, plan.classes)
+        case = torch_oracle.Case(plan.name, *drawn, train, plan.size, plan.classes)
+        if plan.name not in torch_suite.SMALL:
+            return torch_oracle.clear(case, seed)
+        if torch_oracle.closest_tie(case) >= torch_oracle.SAFE_TIE:
+            return case
+    return case
+
+
+def run_lamina(args, case):
+    """What `lamina run` makes of the same numbers, under the keys of torch_oracle.Truth."""
     with tempfile.TemporaryDirectory() as folder:
         path = {key: str(pathlib.Path(folder) / f"{key}.safetensors")
                 for key in ("weights", "input", "labels", "output", "grads", "weights-out")}
-        safetensors_io.write(path["weights"], state)
-        safetensors_io.write(path["input"], {"input": images})
-        safetensors_io.write(path["labels"], {"labels": labels})
-        command = [args.lamina, "run", name, "--device", args.device, "--dropout", "0",
+        safetensors_io.write(path["weights"], case.state)
+        safetensors_io.write(path["input"], {"input": case.images})
+        safetensors_io.write(path["labels"], {"labels": case.labels})
+        command = [args.lamina, "run", case.name, "--device", args.device, "--dropout", "0",
                    "--precision", args.precision]
+        for key in ("size", "classes"):
+            if getattr(case, key) is not None:
+                command += [f"--{key}", str(getattr(case, key))]
         for key in ("weights", "input", "labels", "output", "grads"):
             command += [f"--{key}", path[key]]
-        if train:
+        if case.train:
             command += ["--train", "--weights-out", path["weights-out"]]
         if args.no_fuse:
             command.append("--no-fuse")
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
-            print(f"{' '.join(command)}\nexited with {done.returncode}: {done.stderr.strip()}")
-            sys.exit(1)
-        output = safetensors_io.read(path["output"])[0]
-        ours = {"output": output["output"], "loss": output["loss"].reshape(1)}
+            raise LaminaFailed(
+                f"{' '.join(command)}\nexited with {done.returncode}: {done.stderr.strip()}")
+        ours = dict(safetensors_io.read(path["output"])[0])
+        ours["loss"] = ours["loss"].reshape(1)
         ours.update({f"grad.{key}": value
                      for key, value in safetensors_io.read(path["grads"])[0].items()})
-        if train:
+        if case.train:
             trained = {key[len("grad."):] for key in ours if key.startswith("grad.")}
             ours.update({f"state.{key}": value
                          for key, value in safetensors_io.read(path["weights-out"])[0].items()
                          if key not in trained})
-    return {key: value.astype(numpy.float64) for key, value in ours.items()}
+    return ours
 
 
 class Row:
@@ -99,6 +109,8 @@ class Row:
 def judge(truth, ours):
     rows = []
     for key in [*truth.results, *(key for key in ours if key not in truth.results)]:
+        if key not in ours and key in truth.slopes and key != "output":
+            continue  # an auxiliary head, judged by what the loss and the gradients make of it
         if key not in ours or key not in truth.results:
             side = "lamina" if key not in ours else "PyTorch"
             rows.append(Row(key, 0, problem=f"{side} has no such tensor"))
@@ -107,7 +119,7 @@ def judge(truth, ours):
         if expected.shape != got.shape:
             rows.append(Row(key, got.size, problem=f"shape {got.shape}, PyTorch {expected.shape}"))
             continue
-        rows.append(Row(key, got.size, torch_oracle.norm(got - expected), truth.distances[key],
+        rows.append(Row(key, got.size, torch_oracle.distance(got, expected), truth.distances[key],
                         truth.budget(key)))
     return rows
 
@@ -133,27 +145,41 @@ def print_table(rows):
               f"{row.share:8.1%}  {row.problem or 'ok'}")
 
 
-def compare(args, name, batch, train, table):
+def compare(args, plan, train, table):
     """Compares one case, prints its line and perhaps its table; returns what came out."""
-    draws = []
+    begin, draws, turned = time.perf_counter(), [], 0
+    name, mode = plan.name, "train" if train else "eval"
+    spoken = "" if args.precision == "fp32" else f"{args.precision}, "
+    spoken += "" if plan.size is None else f"size {plan.size}, "
+    result = {"net": name, "batch": plan.batch, "train": train, "precision": args.precision,
+              "device": args.device, "draws": args.seeds, "within": False, "nearest": None,
+              "share": None}
     for seed in range(args.seed, args.seed + args.seeds):
-        state, images, labels = draw(name, batch, seed, train)
-        truth = torch_oracle.Truth(name, state, images, labels, train, args.precision)
-        draws.append(judge(truth, run_lamina(args, name, state, images, labels, train)))
+        case = draw(plan, seed, train)
+        try:
+            ours = run_lamina(args, case)
+        except LaminaFailed as failure:
+            print(f"{name}, {spoken}batch {plan.batch}, {mode} mode: FAILED\n{failure}", flush=True)
+            return result
+        truth = torch_oracle.Truth(case, args.precision, pooled=name not in torch_suite.SMALL)
+        turned += truth.open_decisions
+        draws.append(judge(truth, ours))
+        del truth, ours
     rows = pool(draws)
     well = not any(row.problem for row in rows)
     worst = max(rows, key=lambda row: row.share)
-    spoken = "" if args.precision == "fp32" else f"{args.precision}, "
-    print(f"{name}, {spoken}batch {batch}, {'train' if train else 'eval'} mode: "
+    print(f"{name}, {spoken}batch {plan.batch}, {mode} mode: "
           f"{len(rows)} tensors, "
           f"{'all within the rule' if well else 'NOT within the rule'}; "
           f"nearest the edge: {worst.tensor}, {worst.share:.0%} of its budget"
-          + (over_alone(draws) if args.seeds > 1 else ""))
+          + (f"; {turned} open decisions" if turned else "")
+          + (over_alone(draws) if args.seeds > 1 else "")
+          + (f"; {time.perf_counter() - begin:.1f} s" if args.times else ""), flush=True)
     if table or not well:
-        print_table(rows)
-    return {"net": name, "batch": batch, "train": train, "precision": args.precision,
-            "device": args.device, "draws": len(draws), "within": well, "nearest": worst.tensor,
-            # A tensor that is missing has no share.
+        shown = rows if table or len(rows) < 40 else [row for row in rows if row.problem]
+        print_table(shown)
+    # A tensor that is missing has no share.
+    return {**result, "within": well, "nearest": worst.tensor,
             "share": None if worst.share == math.inf else worst.share}
 
 
@@ -164,12 +190,36 @@ def over_alone(draws):
     return f"; one draw alone: {worst.share:.0%} ({worst.tensor}), {over} of {len(draws)} beyond"
 
 
-def main():
+def runnable(lamina, plans):
+    """The plans that this program can run; says why of the others."""
+    def says(*words):
+        return subprocess.run([lamina, *words], capture_output=True, text=True, check=True).stdout
+
+    known = {line.split()[0] for line in says("nets").splitlines() if line.strip()}
+    sizes = "--size" in says("run", "--help")
+    for plan in plans:
+        if plan.name not in known:
+            print(f"{plan.name}: SKIP, {lamina} does not list it")
+        elif not sizes and (plan.size or plan.classes):
+            print(f"{plan.name}: SKIP, {lamina} run has no --size and --classes")
+        else:
+            yield plan
+
+
+def parse():
     parser = argparse.ArgumentParser(description="Compare `lamina run` with PyTorch.")
     parser.add_argument("net", nargs="?", choices=torch_nets.NAMES)
+    parser.add_argument("--nets", help="several nets, with commas between")
     parser.add_argument("--all", action="store_true",
-                        help="every net, batches 1, 7 and 64, train and eval mode")
+                        help="every small net, batches 1, 7 and 64, train and eval mode")
+    parser.add_argument("--suite", action="store_true",
+                        help="every net with small images, train mode and mostly eval mode; with "
+                        "--nets or a net only those")
+    parser.add_argument("--full", action="store_true",
+                        help="the same with images and classes as the nets define them")
     parser.add_argument("--batch", type=int, default=7)
+    parser.add_argument("--size", type=int, help="height and width of the images, as in `lamina run`")
+    parser.add_argument("--classes", type=int, help="classes, as in `lamina run`")
     parser.add_argument("--train", action="store_true", help="train mode, dropout off")
     parser.add_argument("--seed", type=int, default=1, help="of the weights and images")
     parser.add_argument("--seeds", type=int, default=1, help="so many, from --seed on")
@@ -178,25 +228,50 @@ def main():
                         help="of lamina; another than fp32 needs --device cuda, and an ideal "
                         "device of that precision takes the part of PyTorch's float32")
     parser.add_argument("--no-fuse", action="store_true")
+    parser.add_argument("--times", action="store_true", help="also print how long each case took")
     parser.add_argument("--json", metavar="FILE", help="also write the verdicts to FILE")
     parser.add_argument("--lamina", default="build/default/bin/lamina", help="the program to judge")
     args = parser.parse_args()
-    if args.all == (args.net is not None):
-        parser.error("name one net, or give --all")
+    several = args.suite or args.full
+    args.names = args.nets.split(",") if args.nets else [args.net] if args.net else []
+    unknown = [name for name in args.names if name not in torch_nets.NAMES]
+    if unknown:
+        parser.error(f"no PyTorch module for {', '.join(unknown)}")
+    if sum((args.all, several, bool(args.names) and not several)) != 1 or args.suite and args.full:
+        parser.error("name nets, or give --all, --suite or --full")
+    if several and (args.size or args.classes):
+        parser.error("--suite and --full choose --size and --classes themselves")
     if args.precision != "fp32" and args.device == "cpu":
         parser.error(f"--precision {args.precision} needs --device cuda")
     if not pathlib.Path(args.lamina).exists():
         parser.error(f"{args.lamina} does not exist; build it or name it with --lamina")
+    return args
 
-    print(f"PyTorch {torch.__version__} in float64 against {args.lamina} --device {args.device}")
+
+def cases(args):
+    """The (plan, train) to compare, and whether each gets its table."""
+    if args.suite or args.full:
+        plans = [torch_suite.plan(name, args.full) for name in args.names or torch_nets.NAMES]
+        return [(plan, train) for plan in runnable(args.lamina, plans)
+                for train in ((True, False) if plan.eval_too else (True,))], False
     if args.all:
-        results = [compare(args, name, batch, train, table=False) for name in torch_nets.NAMES
-                   for batch in BATCHES for train in (True, False)]
-    else:
-        results = [compare(args, args.net, args.batch, args.train, table=True)]
+        return [(torch_suite.Plan(name, batch), train) for name in torch_suite.SMALL
+                for batch in BATCHES for train in (True, False)], False
+    return [(torch_suite.Plan(name, args.batch, args.size, args.classes), args.train)
+            for name in args.names], len(args.names) == 1
+
+
+def main():
+    args = parse()
+    print(f"PyTorch {torch.__version__} in float64 against {args.lamina} --device {args.device}")
+    chosen, table = cases(args)
+    results = [compare(args, plan, train, table) for plan, train in chosen]
     if args.json:
         pathlib.Path(args.json).write_text(json.dumps(results, indent=2) + "\n")
-    sys.exit(0 if all(result["within"] for result in results) else 1)
+    outside = [result for result in results if not result["within"]]
+    if len(results) > 1:
+        print(f"{len(results)} cases, {len(outside)} not within the rule")
+    sys.exit(1 if outside else 0)
 
 
 if __name__ == "__main__":

@@ -31,30 +31,33 @@ def write(path, tensors, metadata=None):
         if array.dtype not in _NAMES:
             raise SystemExit(f"{path}: tensor '{name}' is {array.dtype}; "
                              f"use one of {', '.join(str(d) for d in _NAMES)}.")
-        data = array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
+        data = array.astype(array.dtype.newbyteorder("<"), copy=False)
         header[name] = {"dtype": _NAMES[array.dtype], "shape": list(array.shape),
-                        "data_offsets": [position, position + len(data)]}
-        position += len(data)
+                        "data_offsets": [position, position + data.nbytes]}
+        position += data.nbytes
         chunks.append(data)
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)  # tensors start on a multiple of eight
     with open(path, "wb") as file:
-        file.write(_LENGTH.pack(len(text)) + text + b"".join(chunks))
+        file.write(_LENGTH.pack(len(text)) + text)
+        for data in chunks:
+            file.write(data.data)
 
 
 def read(path):
-    """Returns (dict of numpy arrays, metadata)."""
-    with open(path, "rb") as file:
-        data = file.read()
-    if len(data) < _LENGTH.size or _LENGTH.unpack_from(data)[0] > len(data) - _LENGTH.size:
+    """Returns (dict of numpy arrays, metadata). The arrays share the memory of one reading of the
+    file and cannot be written to."""
+    data = numpy.fromfile(path, dtype=numpy.uint8)
+    if data.size < _LENGTH.size or _LENGTH.unpack_from(data)[0] > data.size - _LENGTH.size:
         raise SystemExit(f"{path}: shorter than its safetensors header says; write it again.")
+    data.flags.writeable = False
     start = _LENGTH.size + _LENGTH.unpack_from(data)[0]
-    header = json.loads(data[_LENGTH.size:start])
+    header = json.loads(data[_LENGTH.size:start].tobytes())
     metadata = header.pop("__metadata__", {})
     tensors = {}
     for name, entry in header.items():
         begin, end = (start + offset for offset in entry["data_offsets"])
         dtype = numpy.dtype(_DTYPES[entry["dtype"]]).newbyteorder("<")
         array = numpy.frombuffer(data[begin:end], dtype=dtype).reshape(entry["shape"])
-        tensors[name] = array.astype(_DTYPES[entry["dtype"]])
+        tensors[name] = array.astype(_DTYPES[entry["dtype"]], copy=False)
     return tensors, metadata

@@ -1,12 +1,16 @@
 # What ReLUs and max pools decide on in a net in PyTorch, and what becomes of the gradients where a
-# decision could as well fall otherwise. Three modes, each for one forward pass:
+# decision could as well fall otherwise. Modes, each for one forward pass:
 #
-#   with Record() as record: output = net(images)              # float64: what was decided on
-#   with Compare(record) as compare: output = net(images)      # float32: how far off that was
-#   with Undecide(widths, seed, sign): output = net(images)   # float64, other decisions
+#   with Record() as record: output = net(images)           # float64: what was decided on
+#   with Compare(record) as compare: output = net(images)   # float32: how far off that was
+#   with Clear(net, widths, seed): output = net(images)     # float64: moves biases out of ties
+#   with Undecide(widths, seed, sign): output = net(images) # float64: decides otherwise
+#   with TieWatch() as watch: output = net(images)          # float64: how near the nearest tie is
 #
+# widths: one a decision, how far from its threshold a value is sure.
 # SPDX-License-Identifier: Apache-2.0
 import torch
+from torch import nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
@@ -125,12 +129,59 @@ class Undecide(_Mode):
         return _Chosen.apply(x, y, mask, None)
 
     def max_pool(self, x, window):
-        y, before = F.max_pool2d(x.detach(), return_indices=True, **window)
+        y = F.max_pool2d(x.detach(), **window)
         noise = 2 * torch.rand(x.shape, generator=self.generator, dtype=torch.float32) - 1
         width = 2 * self.sign * self.widths[self.number - 1]
         winners = F.max_pool2d(x.detach() + width * noise, return_indices=True, **window)[1]
-        self.turned += ((winners != before) & (y != 0)).sum().item()
+        # Equal values are copies of one that an earlier pool let through: no other way to go.
+        chosen = x.detach().flatten(2).gather(2, winners.flatten(2))
+        self.turned += (chosen != y.flatten(2)).sum().item()
         return _Chosen.apply(x, y, None, winners)
+
+
+class Clear(_Mode):
+    """Moves the biases in front of activations so that no value lies within `widths` of a threshold.
+
+    The last layer before an activation shifts a channel as a whole; of some small shifts the one that
+    leaves most room is taken, and the pass goes on with the shifted values. Pools, and activations
+    behind a layer without bias or behind several joined ones, stay as they are.
+    """
+
+    _SHIFTS, _REACH = 64, 0.02  # so many, so far, in deviations of what is decided on
+
+    def __init__(self, net, widths, seed):
+        super().__init__()
+        self.widths, self.last = widths, None
+        self.generator = torch.Generator().manual_seed(seed)
+        self.hooks = [layer.register_forward_hook(self._passed) for layer in net.modules()
+                      if isinstance(layer, (nn.Conv2d, nn.Linear, nn.BatchNorm2d))]
+
+    def __exit__(self, *exception):
+        for hook in self.hooks:
+            hook.remove()
+        return super().__exit__(*exception)
+
+    def _passed(self, layer, _inputs, _output):
+        self.last = layer
+
+    def activation(self, x, ceiling):
+        bias, width = self.last.bias, self.widths[self.number - 1]
+        if bias is not None and bias.numel() == x.shape[1]:
+            thresholds = (0.0,) if ceiling is None else (0.0, ceiling)
+            room = torch.stack([(x - threshold).abs() for threshold in thresholds]).amin(0)
+            room = room.transpose(0, 1).flatten(1).amin(1)
+            for channel in (room < width).nonzero().flatten().tolist():
+                values = x[:, channel].reshape(1, -1)
+                shifts = torch.rand(self._SHIFTS, 1, generator=self.generator, dtype=x.dtype) - 0.5
+                # The bias is a float32 in the end.
+                old = bias[channel].item()
+                new = (old + 2 * self._REACH * x.std() * shifts).float().double()
+                moved = values + (new - old)
+                best = torch.stack([(moved - threshold).abs().amin(1)
+                                    for threshold in thresholds]).amin(0).argmax()
+                bias[channel] = new[best, 0]
+                x[:, channel] += new[best, 0] - old
+        return super().activation(x, ceiling)
 
 
 class TieWatch(_Mode):

@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 
 def torchvision_net(name, classes):
@@ -150,7 +151,7 @@ class InceptionResNetV2(nn.Module):
 
 class CifarBlock(nn.Module):
     """Two 3x3 convolutions around a shortcut without parameters: where the shape changes it takes
-    every second pixel and fills the new channels with zeros."""
+    every second pixel, and zeros for the new channels, half of them before and half behind."""
 
     def __init__(self, channels_in, channels_out):
         super().__init__()
@@ -160,13 +161,13 @@ class CifarBlock(nn.Module):
         self.bn1 = nn.BatchNorm2d(channels_out)
         self.conv2 = nn.Conv2d(channels_out, channels_out, 3, 1, 1, bias=False)
         self.bn2 = nn.BatchNorm2d(channels_out)
-        self.relu = nn.ReLU()
 
     def forward(self, x):
-        y = self.bn2(self.conv2(self.relu(self.bn1(self.conv1(x)))))
+        y = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
         if self.stride == 2:
-            x = nn.functional.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, 0, self.new_channels))
-        return self.relu(y + x)
+            front = self.new_channels // 2
+            x = F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, front, self.new_channels - front))
+        return F.relu(y + x)
 
 
 class CifarResNet(nn.Module):
@@ -176,7 +177,6 @@ class CifarResNet(nn.Module):
         super().__init__()
         self.conv1 = nn.Conv2d(3, 16, 3, 1, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(16)
-        self.relu = nn.ReLU()
         channels = 16
         for number, width in enumerate((16, 32, 64), 1):
             layers = []
@@ -184,11 +184,9 @@ class CifarResNet(nn.Module):
                 layers.append(CifarBlock(channels, width))
                 channels = width
             setattr(self, f"layer{number}", nn.Sequential(*layers))
-        self.avgpool = nn.AdaptiveAvgPool2d(1)
-        self.flatten = nn.Flatten()
         self.linear = nn.Linear(64, classes)
 
     def forward(self, x):
-        for layer in self.children():
-            x = layer(x)
-        return x
+        x = F.relu(self.bn1(self.conv1(x)))
+        x = self.layer3(self.layer2(self.layer1(x)))
+        return self.linear(torch.flatten(F.adaptive_avg_pool2d(x, 1), 1))

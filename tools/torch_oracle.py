@@ -4,8 +4,9 @@
 # The float64 results are the truth. A float32 result may lie five times as far from it as PyTorch's
 # own float32 result does, or one float32 rounding, whichever is more:
 #   distance(ours, t64) <= max(5 * distance(t32, t64), 2^-24 * scale)
-# distance is the Euclidean norm of the difference; PyTorch's float32 distance is the smallest over
-# the settings that change its arithmetic; scale is ||t64||. Three exceptions:
+# distance is the Euclidean norm of the difference; scale is ||t64||. PyTorch's float32 distance is the
+# smallest over the settings that change its arithmetic; of a net too large for many draws, where a few
+# numbers may be exact by luck, the root mean square over them (`pooled`). Three exceptions:
 # - The loss is one number, and PyTorch's can be right by luck. Its distance counts at least as what
 #   PyTorch's own output errors can make of it: ||dloss/do|| * ||o32 - o64|| (Cauchy and Schwarz),
 #   summed over the outputs where a net has several.
@@ -16,16 +17,17 @@
 #   the most careful way.
 # - ReLU and max pooling decide by comparing. A decision that hangs on the last bits may fall either
 #   way in float32, and turns a part of the gradients on or off: among millions of activations there
-#   are always some, each worth far more than a rounding, and whether PyTorch's float32 meets the same
-#   ones is chance. So decisions count as open where the float64 value lies nearer to its threshold
-#   than ten times what PyTorch's float32 values are off by at that place: two standard deviations of
-#   a device that is five times as far off. Each open decision is turned once, in two float64 passes
-#   whose results stay exact while their gradients go the other way (tools/torch_decisions.py). What
-#   that moves, D = the root of the sum of the two squared distances, is what all open decisions are
-#   worth; it is independent of the roundings and adds to them as such:
-#     distance(ours, t64) <= sqrt(max(5 * distance(t32, t64), 2^-24 * scale)^2 + D^2)
-#   A batch without open decisions has D = 0. closest_tie() finds how near a batch comes; a small one
-#   is drawn again until none is open.
+#   are always some, each worth thousands of roundings, and whether PyTorch's float32 meets the same
+#   ones is chance. A decision is open where the float64 value lies nearer to its threshold than ten
+#   times what PyTorch's float32 values are off by at that place: two standard deviations of a device
+#   that is five times as far off. clear() moves the biases of a draw until hardly an activation is
+#   open; what remains, mostly pools, is turned once each in two float64 passes whose results stay
+#   exact while their gradients go the other way (tools/torch_decisions.py). What that moves, D = the
+#   root of the sum of the two squared distances, is what all open decisions are worth. It is
+#   independent of the roundings and adds to them as such, twice, since what several decisions move
+#   may point the same way:
+#     distance(ours, t64) <= sqrt(max(5 * distance(t32, t64), 2^-24 * scale)^2 + (2 D)^2)
+#   A batch without open decisions has D = 0; closest_tie() finds how near a batch comes.
 # In another precision u (tf32, bf16, fp16) the yardstick is a device that rounds every tensor once
 # and sums exactly (tools/torch_rounding.py): to the nearest, and eight times at random to either
 # side, which shows what decisions that fall otherwise do to a gradient. The rule is
@@ -50,6 +52,7 @@ import torch_rounding
 FACTOR = 5.0
 FACTOR_OF_ROUNDING, RANDOM_ROUNDINGS = 3.0, 8
 OPEN = 10.0  # in distances of PyTorch's float32 from the truth
+TURNED = 2.0
 # Ten times what float32 activations of size one are off by in the small nets, and more.
 SAFE_TIE = 2e-6
 # oneDNN and ATen's own kernels sum in different orders.
@@ -104,7 +107,8 @@ class Evaluator:
             loss.backward()
         results = {key: value.detach().numpy() for key, value in outputs.items()}
         results["loss"] = loss.detach().reshape(1).numpy()
-        results.update({f"grad.{key}": p.grad.numpy() for key, p in net.named_parameters()})
+        results.update({f"grad.{key}": (torch.zeros_like(p) if p.grad is None else p.grad).numpy()
+                        for key, p in net.named_parameters()})
         if case.train:
             results.update({f"state.{key}": value.to(dtype).numpy().copy()
                             for key, value in net.named_buffers()})
@@ -141,11 +145,37 @@ def closest_tie(case):
     return watch.least
 
 
+def clear(case, seed):
+    """The case with biases moved until hardly an activation hangs on the last bits."""
+    evaluator = Evaluator(case)
+
+    def forward(dtype, mode):
+        net = evaluator.load(dtype)
+        with torch.no_grad(), mode:
+            net(torch.from_numpy(case.images).to(dtype))
+        return net
+
+    record = torch_decisions.Record()
+    forward(torch.float64, record)
+    compare = torch_decisions.Compare(record)
+    forward(torch.float32, compare)
+    # Half as much again: the widths of the moved case are not quite those of this one.
+    widths = [1.5 * OPEN * distance for distance in compare.distances]
+    del record, compare.record
+    net = evaluator.load(torch.float64)
+    biases = dict(net.named_parameters())
+    with torch.no_grad(), torch_decisions.Clear(net, widths, seed):
+        net(torch.from_numpy(case.images).double())
+    state = {key: biases[key].detach().float().numpy() if key in biases and key.endswith("bias")
+             else value for key, value in case.state.items()}
+    return case._replace(state=state)
+
+
 class Truth:
     """The float64 results of one batch with, for each tensor, what its yardstick is off by:
     PyTorch's float32, or the ideal device of another precision."""
 
-    def __init__(self, case, precision="fp32", keep_errors=False):
+    def __init__(self, case, precision="fp32", pooled=False, keep_errors=False):
         self.case, self.evaluator = case, Evaluator(case)
         record = torch_decisions.Record()
         self.results, self.slopes, scales = self.evaluator.truth(record)
@@ -156,7 +186,7 @@ class Truth:
         self.unit = torch_rounding.UNIT[precision]
         if precision == "fp32":
             self.factor = FACTOR
-            widths = self._measure_float32(record)
+            widths = self._measure_float32(record, pooled)
             record.values.clear()
             self._turn_decisions(widths)
         else:
@@ -168,20 +198,28 @@ class Truth:
             slope * self.distances[key] for key, slope in self.slopes.items()))
 
     def _take(self, run, best):
+        """Keeps the best distances so far; returns those of this run."""
+        taken = {}
         for key, value in self.results.items():
-            off = distance(run[key], value)
+            off = taken[key] = distance(run[key], value)
             if key not in self.distances or off == best(off, self.distances[key]):
                 self.distances[key] = off
                 if self.keep_errors:
                     self.errors[key] = run[key].astype(numpy.float64) - value
+        return taken
 
-    def _measure_float32(self, record):
+    def _measure_float32(self, record, pooled):
         """Takes PyTorch's float32 distances; returns the width in which each decision is open."""
+        squares = dict.fromkeys(self.results, 0.0)
         widths = None
         for setting in SETTINGS_F32:
             compare = torch_decisions.Compare(record)
-            self._take(self.evaluator.run(torch.float32, mode=compare, **setting)[0], min)
+            run, _ = self.evaluator.run(torch.float32, mode=compare, **setting)
+            for key, off in self._take(run, min).items():
+                squares[key] += off * off / len(SETTINGS_F32)
             widths = [min(pair) for pair in zip(widths or compare.distances, compare.distances)]
+        if pooled:
+            self.distances = {key: math.sqrt(square) for key, square in squares.items()}
         return [OPEN * width for width in widths]
 
     def _turn_decisions(self, widths):
@@ -195,7 +233,7 @@ class Truth:
     def budget(self, key):
         """The largest distance from the truth that the rule allows."""
         roundings = max(self.factor * self.distances[key], self.unit * self.scales[key])
-        return math.hypot(roundings, self.turned[key])
+        return math.hypot(roundings, TURNED * self.turned[key])
 
 
 def norm(values):
