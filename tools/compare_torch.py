@@ -18,6 +18,7 @@ import json
 import math
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -195,7 +196,9 @@ def runnable(lamina, plans):
     def says(*words):
         return subprocess.run([lamina, *words], capture_output=True, text=True, check=True).stdout
 
-    known = {line.split()[0] for line in says("nets").splitlines() if line.strip()}
+    # The id is followed by the input, such as 3x224x224; a long id leaves no room between.
+    known = {name for line in says("nets").splitlines() for name in torch_nets.NAMES
+             if re.match(re.escape(name) + r"\s*\d+x\d+x\d+ ", line)}
     sizes = "--size" in says("run", "--help")
     for plan in plans:
         if plan.name not in known:
