@@ -98,6 +98,7 @@ if command -v nvcc >/dev/null 2>&1 && ! python3 -m pip --version >/dev/null 2>&1
 fi
 if [ "$peer" = yes ]; then
   want python3-torch "PyTorch, to compare with"
+  want python3-torchvision "its networks, to compare with"
   want python3-numpy "reads and writes the compared tensors"
   want libopenblas0-openmp "PyTorch at its best: a threaded BLAS"
 fi

@@ -2,10 +2,11 @@
 # parameter and, in train mode, the running statistics, from random weights and images.
 #
 #   python3 tools/compare_torch.py lenet_bn --batch 7 --train
-#   python3 tools/compare_torch.py --nets resnet50,googlenet --size 96 --classes 10 --batch 3 --train
+#   python3 tools/compare_torch.py --nets resnet50,googlenet --size 96 --classes 10 --train
 #   python3 tools/compare_torch.py --all --seeds 8          # the small nets, batches 1, 7 and 64
 #   python3 tools/compare_torch.py --suite                  # every net, small images and 10 classes
 #   python3 tools/compare_torch.py --full                   # every net as it is defined: an hour
+#   python3 tools/compare_torch.py --adam                   # one training step
 #   python3 tools/compare_torch.py lenet_bn --batch 64 --device cuda --precision bf16 --seeds 4
 #
 # PyTorch's float64 results are the truth; tools/torch_oracle.py states the rule. With --seeds it
@@ -33,6 +34,7 @@ torch_python.require()
 import torch  # noqa: E402
 
 import safetensors_io  # noqa: E402
+import torch_adam  # noqa: E402
 import torch_draw  # noqa: E402
 import torch_nets  # noqa: E402
 import torch_oracle  # noqa: E402
@@ -50,7 +52,8 @@ class LaminaFailed(Exception):
 def draw(plan, seed, train):
     """A case; that of a small net is drawn again while a decision hangs on the last bits."""
     for attempt in range(TRIES):
-        drawn = torch_draw.draw(plan.name, plan.batch, seed + 1000 * attempt, plan.size, plan.classes)
+        drawn = torch_draw.draw(plan.name, plan.batch, seed + 1000 * attempt, plan.size,
+                                plan.classes)
         case = torch_oracle.Case(plan.name, *drawn, train, plan.size, plan.classes)
         if plan.name not in torch_suite.SMALL:
             return torch_oracle.clear(case, seed)
@@ -205,6 +208,8 @@ def runnable(lamina, plans):
             print(f"{plan.name}: SKIP, {lamina} does not list it")
         elif not sizes and (plan.size or plan.classes):
             print(f"{plan.name}: SKIP, {lamina} run has no --size and --classes")
+        elif torch_nets.missing(plan.name):
+            print(f"{plan.name}: SKIP, this Python has no {torch_nets.missing(plan.name)}")
         else:
             yield plan
 
@@ -220,8 +225,11 @@ def parse():
                         "--nets or a net only those")
     parser.add_argument("--full", action="store_true",
                         help="the same with images and classes as the nets define them")
+    parser.add_argument("--adam", action="store_true",
+                        help="one step of `lamina train` instead (tools/torch_adam.py), of the "
+                        "nets without dropout or of those named")
     parser.add_argument("--batch", type=int, default=7)
-    parser.add_argument("--size", type=int, help="height and width of the images, as in `lamina run`")
+    parser.add_argument("--size", type=int, help="height and width, as in `lamina run`")
     parser.add_argument("--classes", type=int, help="classes, as in `lamina run`")
     parser.add_argument("--train", action="store_true", help="train mode, dropout off")
     parser.add_argument("--seed", type=int, default=1, help="of the weights and images")
@@ -235,15 +243,18 @@ def parse():
     parser.add_argument("--json", metavar="FILE", help="also write the verdicts to FILE")
     parser.add_argument("--lamina", default="build/default/bin/lamina", help="the program to judge")
     args = parser.parse_args()
-    several = args.suite or args.full
+    several = args.suite or args.full or args.adam
     args.names = args.nets.split(",") if args.nets else [args.net] if args.net else []
     unknown = [name for name in args.names if name not in torch_nets.NAMES]
     if unknown:
         parser.error(f"no PyTorch module for {', '.join(unknown)}")
-    if sum((args.all, several, bool(args.names) and not several)) != 1 or args.suite and args.full:
-        parser.error("name nets, or give --all, --suite or --full")
+    if (sum((args.all, several, bool(args.names) and not several)) != 1
+            or args.suite + args.full + args.adam > 1):
+        parser.error("name nets, or give one of --all, --suite, --full and --adam")
     if several and (args.size or args.classes):
-        parser.error("--suite and --full choose --size and --classes themselves")
+        parser.error("--size and --classes are for nets that are named alone")
+    if args.adam and not set(args.names) <= set(torch_adam.NETS):
+        parser.error(f"--adam is for {', '.join(torch_adam.NETS)}")
     if args.precision != "fp32" and args.device == "cpu":
         parser.error(f"--precision {args.precision} needs --device cuda")
     if not pathlib.Path(args.lamina).exists():
@@ -267,6 +278,10 @@ def cases(args):
 def main():
     args = parse()
     print(f"PyTorch {torch.__version__} in float64 against {args.lamina} --device {args.device}")
+    if args.adam:
+        within = [torch_adam.compare(args, name, args.seed)
+                  for name in args.names or torch_adam.NETS]
+        sys.exit(0 if all(within) else 1)
     chosen, table = cases(args)
     results = [compare(args, plan, train, table) for plan, train in chosen]
     if args.json:

@@ -63,7 +63,7 @@ class Record(_Mode):
 
 
 class Compare(_Mode):
-    """Notes how far each tensor that is decided on lies from the recorded one (root mean square)."""
+    """Notes how far each tensor decided on lies from the recorded one (root mean square)."""
 
     def __init__(self, record):
         super().__init__()
@@ -140,11 +140,11 @@ class Undecide(_Mode):
 
 
 class Clear(_Mode):
-    """Moves the biases in front of activations so that no value lies within `widths` of a threshold.
+    """Moves the biases in front of activations until no value lies within `widths` of a threshold.
 
-    The last layer before an activation shifts a channel as a whole; of some small shifts the one that
-    leaves most room is taken, and the pass goes on with the shifted values. Pools, and activations
-    behind a layer without bias or behind several joined ones, stay as they are.
+    The last layer before an activation shifts a channel as a whole; of some small shifts the one
+    that leaves most room is taken, and the pass goes on with the shifted values. Pools, and
+    activations behind a layer without bias or behind several joined ones, stay as they are.
     """
 
     _SHIFTS, _REACH = 64, 0.02  # so many, so far, in deviations of what is decided on

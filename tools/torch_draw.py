@@ -3,7 +3,8 @@
 # The weights keep the signal alive whatever the net: a first pass over the images walks through the
 # layers in their order and scales each filter bank so that its outputs have deviation one. Batch
 # norms learn their statistics in the same pass and are then moved off them, by a tenth of the
-# deviation and by a factor of 0.5 to 1.5 of the variance, so that eval mode is no copy of train mode.
+# deviation and by a factor of 0.5 to 1.5 of the variance, so that eval mode is no copy of train
+# mode.
 # SPDX-License-Identifier: Apache-2.0
 import contextlib
 
@@ -32,8 +33,9 @@ def blank(name, size=None, classes=None):
         return torch_nets.build(name, dropout=0.0, size=size, classes=classes)
 
 
-def draw(name, batch, seed, size=None, classes=None):
-    """Returns (state, images, labels): numpy arrays, the state under the state_dict's names."""
+def draw(name, batch, seed, size=None, classes=None, images=None):
+    """Returns (state, images, labels): numpy arrays, the state under the state_dict's names.
+    images, where given, are those to use."""
     generator = torch.Generator().manual_seed(seed)
 
     def normal(shape):
@@ -43,7 +45,8 @@ def draw(name, batch, seed, size=None, classes=None):
         return torch.rand(shape, generator=generator)
 
     net = blank(name, size, classes).train()
-    images = normal((batch, *torch_nets.input_shape(name, size)))
+    if images is None:
+        images = normal((batch, *torch_nets.input_shape(name, size))).numpy()
     labels = torch.randint(0, classes or torch_nets.default_classes(name), (batch,),
                            generator=generator)
     with torch.no_grad(), contextlib.ExitStack() as hooks:
@@ -58,7 +61,7 @@ def draw(name, batch, seed, size=None, classes=None):
                 layer.momentum = 1.0
                 layer.weight.copy_(0.75 + 0.5 * uniform(layer.weight.shape))
                 layer.bias.copy_(0.2 * normal(layer.bias.shape))
-        net(images)
+        net(torch.from_numpy(images).float())
         for layer in net.modules():
             if isinstance(layer, nn.BatchNorm2d):
                 variance = layer.running_var
@@ -69,7 +72,7 @@ def draw(name, batch, seed, size=None, classes=None):
             elif isinstance(layer, (nn.Conv2d, nn.Linear)) and layer.bias is not None:
                 layer.bias.copy_(0.1 * normal(layer.bias.shape))
     state = {key: value.numpy() for key, value in net.state_dict().items()}
-    return state, images.numpy(), labels.numpy()
+    return state, images, labels.numpy()
 
 
 def _scale(layer, _inputs, output):

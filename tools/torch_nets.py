@@ -5,6 +5,7 @@
 # torch_nets_small.py, torch_nets_mnist.py, torch_nets_fashion.py and torch_nets_imagenet.py.
 # SPDX-License-Identifier: Apache-2.0
 import functools
+import importlib.util
 
 import torch
 from torch import nn
@@ -37,17 +38,18 @@ def _enlarging(module):
 
 def _sized(shape, module, classes=10):
     """A net whose linear layers depend on the size of its images."""
-    return _Net(shape, lambda size, classes: module(size=size, classes=classes), classes, sized=True)
+    return _Net(shape, lambda size, classes: module(size=size, classes=classes), classes, True)
 
 
 def _any_size(shape, module, classes=10):
     """A net that averages over whatever map it gets."""
-    return _Net(shape, lambda size, classes: module(classes=classes), classes, sized=True)
+    return _Net(shape, lambda size, classes: module(classes=classes), classes, True)
 
 
-_TORCHVISION = ("alexnet", *(f"vgg{depth}{norm}" for depth in (11, 13, 16, 19) for norm in ("", "_bn")),
-                "resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "resnext50_32x4d",
-                "resnext101_32x8d", "wide_resnet50_2", "wide_resnet101_2", "googlenet",
+_TORCHVISION = ("alexnet", "vgg11", "vgg11_bn", "vgg13", "vgg13_bn", "vgg16", "vgg16_bn", "vgg19",
+                "vgg19_bn", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152",
+                "resnext50_32x4d", "resnext101_32x8d", "wide_resnet50_2", "wide_resnet101_2",
+                "googlenet",
                 "inception_v3", "squeezenet1_0", "squeezenet1_1", "mobilenet_v2", "densenet121")
 _partial = functools.partial
 
@@ -79,7 +81,8 @@ _NETS = {
     "nin_fashion": _any_size((1, 224, 224), fashion.nin_fashion),
     "googlenet_fashion": _any_size((1, 96, 96), fashion.googlenet_fashion),
     "googlenet_fashion_bn": _any_size((1, 96, 96), _partial(fashion.googlenet_fashion, norm=True)),
-    "googlenet_fashion_3x3": _any_size((1, 96, 96), _partial(fashion.googlenet_fashion, wide="3x3")),
+    "googlenet_fashion_3x3":
+        _any_size((1, 96, 96), _partial(fashion.googlenet_fashion, wide="3x3")),
     "googlenet_fashion_asym":
         _any_size((1, 96, 96), _partial(fashion.googlenet_fashion, wide="asym")),
     "googlenet_fashion_residual": _any_size((1, 96, 96), fashion.googlenet_fashion_residual),
@@ -107,7 +110,7 @@ def build(name, dropout=None, size=None, classes=None):
     """The module of a net.
 
     dropout replaces the probability of every dropout in it; size is another height and width of its
-    images (of a net that enlarges them, what it enlarges them to); classes another number of classes.
+    images (of a net that enlarges them, what it enlarges them to); classes another number of them.
     """
     net = _net(name)
     if size is not None and not net.sized:
@@ -118,6 +121,13 @@ def build(name, dropout=None, size=None, classes=None):
             if isinstance(layer, nn.Dropout):
                 layer.p = dropout
     return module
+
+
+def missing(name):
+    """What this Python lacks to build the net: the name of a package, or None."""
+    if name in _TORCHVISION and importlib.util.find_spec("torchvision") is None:
+        return "torchvision"
+    return None
 
 
 def default_classes(name):

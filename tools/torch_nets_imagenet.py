@@ -34,8 +34,9 @@ class ZfNet(nn.Module):
             side = size
             for layer in self.features:
                 if not isinstance(layer, nn.ReLU):
-                    kernel, stride, padding = (value[0] if isinstance(value, tuple) else value for value
-                                               in (layer.kernel_size, layer.stride, layer.padding))
+                    kernel, stride, padding = (
+                        value[0] if isinstance(value, tuple) else value
+                        for value in (layer.kernel_size, layer.stride, layer.padding))
                     side = (side + 2 * padding - kernel) // stride + 1
         self.flatten = nn.Flatten()
         self.classifier = nn.Sequential(

@@ -102,8 +102,8 @@ class MobileBlock(nn.Module):
 def mobilenet_mnist(size, classes):
     layers = [upsample(size), nn.Conv2d(1, 32, 3, 2, 1, bias=False), nn.BatchNorm2d(32), nn.ReLU6()]
     channels = 32
-    for width, stride in ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *5 * ((512, 1),),
-                          (1024, 2), (1024, 1)):
+    for width, stride in ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2),
+                          *5 * ((512, 1),), (1024, 2), (1024, 1)):
         layers.append(MobileBlock(channels, width, stride))
         channels = width
     # Five convolutions of stride 2 with padding: size / 32, rounded up.
@@ -112,7 +112,7 @@ def mobilenet_mnist(size, classes):
 
 
 class ResBlock(nn.Module):
-    """Two 3x3 convolutions around a shortcut; the shortcut is a 1x1 convolution where shapes change."""
+    """Two 3x3 convolutions around a shortcut: a 1x1 convolution where the shape changes."""
 
     def __init__(self, channels_in, channels_out, stride):
         super().__init__()

@@ -118,7 +118,8 @@ class VggCifar10(nn.Module):
     def __init__(self, classes=10):
         super().__init__()
         layers, channels = [], 3
-        for width in (64, "pool", 128, "pool", 256, 256, "pool", 512, 512, "pool", 512, 512, "pool"):
+        for width in (64, "pool", 128, "pool", 256, 256, "pool", 512, 512, "pool", 512, 512,
+                      "pool"):
             if width == "pool":
                 layers.append(nn.MaxPool2d(2))
             else:

@@ -4,28 +4,29 @@
 # The float64 results are the truth. A float32 result may lie five times as far from it as PyTorch's
 # own float32 result does, or one float32 rounding, whichever is more:
 #   distance(ours, t64) <= max(5 * distance(t32, t64), 2^-24 * scale)
-# distance is the Euclidean norm of the difference; scale is ||t64||. PyTorch's float32 distance is the
-# smallest over the settings that change its arithmetic; of a net too large for many draws, where a few
-# numbers may be exact by luck, the root mean square over them (`pooled`). Three exceptions:
+# distance is the Euclidean norm of the difference; scale is ||t64||. PyTorch's float32 distance is
+# the smallest over the settings that change its arithmetic; of a net too large for many draws,
+# where a few numbers may be exact by luck, the root mean square over them (`pooled`). Three
+# exceptions:
 # - The loss is one number, and PyTorch's can be right by luck. Its distance counts at least as what
 #   PyTorch's own output errors can make of it: ||dloss/do|| * ||o32 - o64|| (Cauchy and Schwarz),
 #   summed over the outputs where a net has several.
-# - A bias in front of a batch norm in train mode has a gradient of exactly zero in theory: a sum of M
-#   terms dy that cancel. So has a batch norm's own bias where only a 1x1 convolution and a batch norm
-#   follow. They are known by their float64 gradients, below 1e-6 * ||dy||. The scale of such a
-#   gradient is log2(M) * ||dy||: one rounding of each partial sum when the terms are added in pairs,
-#   the most careful way.
+# - A bias in front of a batch norm in train mode has a gradient of exactly zero in theory: a sum of
+#   M terms dy that cancel. So has a batch norm's own bias where only a 1x1 convolution and a batch
+#   norm follow. They are known by their float64 gradients, below 1e-6 * ||dy||. The scale of such a
+#   gradient is log2(M) * ||dy||: one rounding of each partial sum when the terms are added in
+#   pairs, the most careful way.
 # - ReLU and max pooling decide by comparing. A decision that hangs on the last bits may fall either
 #   way in float32, and turns a part of the gradients on or off: among millions of activations there
 #   are always some, each worth thousands of roundings, and whether PyTorch's float32 meets the same
 #   ones is chance. A decision is open where the float64 value lies nearer to its threshold than ten
-#   times what PyTorch's float32 values are off by at that place: two standard deviations of a device
-#   that is five times as far off. clear() moves the biases of a draw until hardly an activation is
-#   open; what remains, mostly pools, is turned once each in two float64 passes whose results stay
-#   exact while their gradients go the other way (tools/torch_decisions.py). What that moves, D = the
-#   root of the sum of the two squared distances, is what all open decisions are worth. It is
-#   independent of the roundings and adds to them as such, twice, since what several decisions move
-#   may point the same way:
+#   times what PyTorch's float32 values are off by at that place: two standard deviations of a
+#   device that is five times as far off. clear() moves the biases of a draw until hardly an
+#   activation is open; what remains, mostly pools, is turned once each in two float64 passes whose
+#   results stay exact while their gradients go the other way (tools/torch_decisions.py). What that
+#   moves, D = the root of the sum of the two squared distances, is what all open decisions are
+#   worth. It is independent of the roundings and adds to them as such, twice, since what several
+#   decisions move may point the same way:
 #     distance(ours, t64) <= sqrt(max(5 * distance(t32, t64), 2^-24 * scale)^2 + (2 D)^2)
 #   A batch without open decisions has D = 0; closest_tie() finds how near a batch comes.
 # In another precision u (tf32, bf16, fp16) the yardstick is a device that rounds every tensor once
@@ -83,7 +84,8 @@ class Evaluator:
 
     def load(self, dtype):
         self.net.to(dtype)
-        self.net.load_state_dict({key: torch.as_tensor(value) for key, value in self.case.state.items()})
+        self.net.load_state_dict({key: torch.as_tensor(value)
+                                  for key, value in self.case.state.items()})
         self.net.zero_grad(set_to_none=True)
         return self.net
 
@@ -92,8 +94,8 @@ class Evaluator:
 
         Returns (results, slopes): results maps every output (`output`, and the auxiliary ones),
         `loss`, `grad.NAME` and, in train mode, `state.NAME` (the running statistics afterwards) to
-        numpy arrays of the precision; slopes maps every output to ||dloss/doutput||. mode is what the
-        passes run in. Without gradients where `when` says so after the forward pass.
+        numpy arrays of the precision; slopes maps every output to ||dloss/doutput||. mode is what
+        the passes run in. Ends after the forward pass, with nothing, where `when` then says no.
         """
         case, net = self.case, self.load(dtype)
         with torch.backends.mkldnn.flags(enabled=onednn), mode or contextlib.nullcontext():
@@ -225,10 +227,12 @@ class Truth:
     def _turn_decisions(self, widths):
         for sign in (1, -1):
             mode = torch_decisions.Undecide(widths, seed=1, sign=sign)
-            run, _ = self.evaluator.run(torch.float64, mode=mode, when=lambda mode=mode: mode.turned)
+            run, _ = self.evaluator.run(torch.float64, mode=mode,
+                                        when=lambda mode=mode: mode.turned > 0)
             self.open_decisions += mode.turned
-            for key in run:
-                self.turned[key] = math.hypot(self.turned[key], distance(run[key], self.results[key]))
+            for key, value in run.items():
+                off = distance(value, self.results[key])
+                self.turned[key] = math.hypot(self.turned[key], off)
 
     def budget(self, key):
         """The largest distance from the truth that the rule allows."""

@@ -17,8 +17,9 @@ from torch.overrides import TorchFunctionMode
 UNIT = {"fp32": 2.0**-24, "tf32": 2.0**-11, "bf16": 2.0**-8, "fp16": 2.0**-11}
 _HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
 _PRODUCTS = {"conv2d", "linear"}
-_OTHERS = {"batch_norm", "relu", "tanh", "sigmoid", "avg_pool2d", "max_pool2d", "interpolate",
-           "log_softmax"}
+_OTHERS = {"batch_norm", "relu", "relu_", "relu6", "hardtanh", "hardtanh_", "tanh", "sigmoid",
+           "avg_pool2d", "adaptive_avg_pool2d", "max_pool2d", "interpolate", "log_softmax",
+           "add", "__add__", "__iadd__"}
 
 
 def rounded(values, precision):
@@ -66,6 +67,8 @@ class Rounding(TorchFunctionMode):
         product, half = called in _PRODUCTS, self.precision in _HALF
         # A function that calls another writes once.
         if self.inside or not (product or half and called in _OTHERS):
+            return func(*args, **kwargs)
+        if torch.is_tensor(args[0]) and args[0].dim() == 0:  # a loss or a counter
             return func(*args, **kwargs)
         self.inside = True
         try:

@@ -26,17 +26,17 @@ SMALL = ("lenet_bn", "lenet5", "lenet_fashion", "fc2_mnist", "cnn_mnist", "net_c
 
 _BATCH = 3
 _SUITE = {
-    "alexnet_mnist": {"size": 96, "eval_too": False}, "alexnet_224": {"size": 96, "eval_too": False},
-    "alexnet_fashion": {"size": 96, "eval_too": False}, "alexnet_fashion_small": {"size": 96, "eval_too": False},
-    "vgg11_mnist": {"size": 64, "eval_too": False}, "vgg19_mnist": {"size": 64, "eval_too": False},
+    **{name: {"size": 96, "eval_too": False} for name in (
+        "alexnet_mnist", "alexnet_224", "alexnet_fashion", "alexnet_fashion_small", "alexnet",
+        "zfnet")},
+    **{name: {"size": 64, "eval_too": False} for name in (
+        "vgg11_mnist", "vgg19_mnist", "vgg11_fashion", "vgg11_fashion_half")},
     "mobilenet_mnist": {"size": 64, "batch": 5}, "resnet18_mnist": {"size": 64, "batch": 5},
     "googlenet_mnist": {"size": 64, "batch": 5},
-    "vgg11_fashion": {"size": 64, "eval_too": False}, "vgg11_fashion_half": {"size": 64, "eval_too": False},
     "vgg11_fashion_small": {"size": 96, "batch": 7}, "vgg11_fashion_small_96": {"batch": 7},
     "nin_fashion": {"size": 96},
     **{f"googlenet_fashion{kind}": {"size": 48, "batch": 5}
        for kind in ("", "_bn", "_3x3", "_asym", "_residual")},
-    "alexnet": {"size": 96, "eval_too": False}, "zfnet": {"size": 96, "eval_too": False},
     # Their pool makes 7x7 of any map: 120 million parameters whatever the size.
     **{f"vgg{depth}{norm}": {"size": 64, "eval_too": False}
        for depth in (11, 13, 16, 19) for norm in ("", "_bn")},
