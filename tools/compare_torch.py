@@ -64,7 +64,9 @@ def draw(plan, seed, train):
 
 def run_lamina(args, case):
     """What `lamina run` makes of the same numbers, under the keys of torch_oracle.Truth."""
-    with tempfile.TemporaryDirectory() as folder:
+    # In memory where there is such a folder: the largest nets have half a gigabyte of weights.
+    shared = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    with tempfile.TemporaryDirectory(dir=shared) as folder:
         path = {key: str(pathlib.Path(folder) / f"{key}.safetensors")
                 for key in ("weights", "input", "labels", "output", "grads", "weights-out")}
         safetensors_io.write(path["weights"], case.state)
