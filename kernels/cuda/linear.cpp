@@ -33,7 +33,8 @@ struct Factor {
   bool transposed;
 };
 
-// c = op(a) * op(b), c column-major m x n and dense, f32 accumulation.
+// c = op(a) * op(b), c column-major m x n and dense, f32 accumulation. Empty where cuBLASLt has no
+// algorithm for it.
 class Product {
  public:
   Product() = default;
@@ -54,11 +55,13 @@ class Product {
     a_ = layout(type, a.rows, a.columns);
     b_ = layout(type, b.rows, b.columns);
     c_ = layout(type, a.transposed ? a.columns : a.rows, b.transposed ? b.rows : b.columns);
-    if (cublasLtHandle_t handle = cublaslt_of(ctx)) choose(handle);
+    if (cublasLtHandle_t handle = cublaslt_of(ctx)) found_ = choose(handle);
   }
 
+  explicit operator bool() const { return found_; }
   std::size_t workspace_bytes() const { return algorithm_.workspaceSize; }
 
+  // bias: what the epilogue adds, or where it puts the bias gradient; null without either.
   void run(Context& ctx, const void* a, const void* b, void* c, const void* bias, void* workspace) {
     if (bias != nullptr) set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias);
     constexpr float kOne = 1.0f, kZero = 0.0f;
@@ -95,7 +98,7 @@ class Product {
   }
 
   // The first algorithm of the heuristics; the library sorts them by the time it expects.
-  void choose(cublasLtHandle_t handle) {
+  bool choose(cublasLtHandle_t handle) {
     cublasLtMatmulPreference_t made = nullptr;
     LAMINA_CUBLAS_CHECK(cublasLtMatmulPreferenceCreate(&made));
     const LtPreference preference(made);
@@ -112,22 +115,24 @@ class Product {
     prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, kAlignment);
     prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, kAlignment);
     int found = 0;
-    LAMINA_CUBLAS_CHECK(cublasLtMatmulAlgoGetHeuristic(handle,
-                                                       matmul_.get(),
-                                                       a_.get(),
-                                                       b_.get(),
-                                                       c_.get(),
-                                                       c_.get(),
-                                                       made,
-                                                       1,
-                                                       &algorithm_,
-                                                       &found));
-    if (found == 0)
-      fail("cuBLASLt offers no algorithm for this product on this GPU; update the CUDA toolkit.");
+    const cublasStatus_t status = cublasLtMatmulAlgoGetHeuristic(handle,
+                                                                 matmul_.get(),
+                                                                 a_.get(),
+                                                                 b_.get(),
+                                                                 c_.get(),
+                                                                 c_.get(),
+                                                                 made,
+                                                                 1,
+                                                                 &algorithm_,
+                                                                 &found);
+    if (status == CUBLAS_STATUS_NOT_SUPPORTED) return false;
+    LAMINA_CUBLAS_CHECK(status);
+    return found > 0;
   }
 
   LtMatmul matmul_;
   LtLayout a_, b_, c_;
+  bool found_ = true;  // taken for granted where there is no device to ask
   cublasLtMatmulHeuristicResult_t algorithm_{};
 };
 
@@ -141,15 +146,29 @@ class LtLinear final : public Linear {
                   : CUBLASLT_EPILOGUE_DEFAULT;
     const Factor w{desc.in, desc.k, false}, x{desc.in, desc.n, false}, dy{desc.k, desc.n, false};
     forward_ = {ctx, desc, transposed(w), x, epilogue};
-    if (desc.backward_data) data_ = {ctx, desc, w, dy, CUBLASLT_EPILOGUE_DEFAULT};
-    if (desc.backward_weights) weights_ = {ctx, desc, x, transposed(dy), CUBLASLT_EPILOGUE_DEFAULT};
+    require(forward_);
+    if (desc.backward_data) {
+      data_ = {ctx, desc, w, dy, CUBLASLT_EPILOGUE_DEFAULT};
+      require(data_);
+    }
+    if (!desc.backward_weights) return;
+    // The library can add up the columns of dy, which it reads here as its second factor. Behind an
+    // activation they are added up on the way back through it.
+    if (desc.bias && desc.act == Act::none) {
+      weights_ = {ctx, desc, x, transposed(dy), CUBLASLT_EPILOGUE_BGRADB};
+      sums_bias_ = static_cast<bool>(weights_);
+    }
+    if (!sums_bias_) weights_ = {ctx, desc, x, transposed(dy), CUBLASLT_EPILOGUE_DEFAULT};
+    require(weights_);
   }
 
   std::size_t workspace_bytes() const override {
     return std::max(
         {forward_.workspace_bytes(), data_.workspace_bytes(), weights_.workspace_bytes()});
   }
-  std::string describe() const override { return "cuBLASLt"; }
+  std::string describe() const override {
+    return sums_bias_ ? "cuBLASLt, backward_weights+db" : "cuBLASLt";
+  }
 
   void forward(const Tensor& x,
                const Tensor& w,
@@ -176,11 +195,19 @@ class LtLinear final : public Linear {
                         const Tensor& db,
                         void* workspace) override {
     checks::linear_backward_weights(desc_, x, y, dy, dw, db);
-    bias_act_backward(ctx_, desc_.act, y, dy, db);
-    weights_.run(ctx_, x.data, dy.data, dw.data, nullptr, workspace);
+    void* bias = nullptr;
+    if (sums_bias_)
+      bias = db ? db.data : scratch_of(ctx_);  // where nobody wants it
+    else
+      bias_act_backward(ctx_, desc_.act, y, dy, db);
+    weights_.run(ctx_, x.data, dy.data, dw.data, bias, workspace);
   }
 
  private:
+  static void require(const Product& product) {
+    if (!product)
+      fail("cuBLASLt offers no algorithm for this product on this GPU; update the CUDA toolkit.");
+  }
   static Factor transposed(Factor factor) {
     factor.transposed = true;
     return factor;
@@ -189,6 +216,7 @@ class LtLinear final : public Linear {
   Context& ctx_;
   LinearDesc desc_;
   Product forward_, data_, weights_;
+  bool sums_bias_ = false;  // weights_ gives the bias gradient too
 };
 
 }  // namespace

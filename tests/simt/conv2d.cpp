@@ -9,6 +9,7 @@ namespace lamina {
 namespace {
 
 struct Checks {
+  static constexpr bool sums_bias = false;
   static constexpr auto forward = checks::conv2d_forward;
   static constexpr auto backward_data = checks::conv2d_backward_data;
   static constexpr auto backward_weights = checks::conv2d_backward_weights;

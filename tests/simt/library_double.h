@@ -15,7 +15,8 @@
 
 namespace lamina::simt {
 
-// Plan is Conv2d or Linear, Checks the three checks of its tensors.
+// Plan is Conv2d or Linear, Checks the three checks of its tensors and whether the library gives
+// the bias gradient with that of the weights where there is no activation.
 template <class Plan, class Desc, class Checks>
 class LibraryDouble final : public Plan {
  public:
@@ -67,11 +68,14 @@ class LibraryDouble final : public Plan {
                         const Tensor& db,
                         void* workspace) override {
     Checks::backward_weights(desc_, x, y, dy, dw, db);
-    cuda::bias_act_backward(ctx_, desc_.act, y, dy, db);
-    submit(workspace, [this, x, dy, dw] {
-      F32Copy xs = F32Copy::of(x), dys = F32Copy::of(dy), dws(dw);
-      gradients_->backward_weights(xs.tensor(), {}, dys.tensor(), dws.tensor(), {}, nullptr);
+    const bool by_library = Checks::sums_bias && desc_.act == Act::none;
+    if (!by_library) cuda::bias_act_backward(ctx_, desc_.act, y, dy, db);
+    submit(workspace, [this, x, dy, dw, sums = by_library ? db : Tensor{}] {
+      F32Copy xs = F32Copy::of(x), dys = F32Copy::of(dy), dws(dw), dbs(sums);
+      gradients_->backward_weights(
+          xs.tensor(), {}, dys.tensor(), dws.tensor(), dbs.tensor(), nullptr);
       dws.store();
+      dbs.store();
     });
   }
 

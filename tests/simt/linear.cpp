@@ -9,6 +9,7 @@ namespace lamina {
 namespace {
 
 struct Checks {
+  static constexpr bool sums_bias = true;
   static constexpr auto forward = checks::linear_forward;
   static constexpr auto backward_data = checks::linear_backward_data;
   static constexpr auto backward_weights = checks::linear_backward_weights;
