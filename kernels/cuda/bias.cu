@@ -28,22 +28,6 @@ struct Gradient {
   Act act;
 };
 
-// Adds up the values of the threads that have the same lane, in an order that depends on the block
-// alone; thread `lane` finds their sum in sums[...][lane].
-template <int width>
-LAMINA_DEVICE void add_rows(double (&sums)[width][cuda::kBlock],
-                            const double (&value)[width],
-                            int lanes) {
-  const int thread = static_cast<int>(threadIdx.x);
-  for (int j = 0; j < width; ++j) sums[j][thread] = value[j];
-  for (int half = cuda::kBlock / 2; half >= lanes; half /= 2) {
-    cuda::barrier();
-    if (thread < half) {
-      for (int j = 0; j < width; ++j) sums[j][thread] += sums[j][thread + half];
-    }
-  }
-}
-
 // Blocks take chunks of rows, `lanes` packs of channels side by side; the last of those that share
 // their channels adds the chunks up.
 template <int width, class T>
@@ -77,7 +61,7 @@ LAMINA_KERNEL differentiate(Gradient<T> gradient,
     }
     for (int j = 0; j < width; ++j) total[j] = static_cast<double>(sum[j]);
   }
-  add_rows(sums, total, lanes);
+  cuda::add_rows(sums, total, lanes);
   const bool sums_up = thread < lanes && pack < packs;
   if (sums_up) {
     for (int j = 0; j < width; ++j)
@@ -90,7 +74,7 @@ LAMINA_KERNEL differentiate(Gradient<T> gradient,
       for (int j = 0; j < width; ++j)
         total[j] += partial[(static_cast<std::int64_t>(chunk) * packs + pack) * width + j];
   }
-  add_rows(sums, total, lanes);
+  cuda::add_rows(sums, total, lanes);
   if (sums_up) {
     for (int j = 0; j < width; ++j)
       db[pack * width + j] = cuda::from_f32<T>(static_cast<float>(sums[j][thread]));
@@ -101,7 +85,7 @@ template <int width, class T>
 void launch_differentiate(Context& ctx, const Gradient<T>& gradient, T* db) {
   using namespace cuda;
   const std::int64_t packs = gradient.channels / width;
-  const ChunkSize size = chunk_size(gradient.rows, packs, width * sizeof(double));
+  const ChunkSize size = chunk_size(gradient.rows, packs, lanes_for(packs), width * sizeof(double));
   const Grid grid{static_cast<unsigned>((packs + size.lanes - 1) / size.lanes),
                   static_cast<unsigned>(size.count)};
   LAMINA_CHECK(grid.x <= kTickets,

@@ -44,10 +44,15 @@ struct ChunkSize {
   std::int64_t rows, count;
 };
 
-// `bytes`: what a chunk leaves in the scratch memory, a column.
-inline ChunkSize chunk_size(std::int64_t rows, std::int64_t columns, std::size_t bytes) {
+// As many lanes as there are columns, or as fit.
+inline int lanes_for(std::int64_t columns) {
   int lanes = 1;
   while (lanes < columns && lanes < kBlock) lanes *= 2;
+  return lanes;
+}
+
+// `bytes`: what a chunk leaves in the scratch memory, a column.
+inline ChunkSize chunk_size(std::int64_t rows, std::int64_t columns, int lanes, std::size_t bytes) {
   // Sixteen rows a thread at least, and no more chunks than one thread likes to add up.
   constexpr std::int64_t kRowsPerThread = 16, kMostChunks = 512;
   const std::int64_t fit = static_cast<std::int64_t>(kScratchBytes / bytes) / columns;
@@ -58,6 +63,23 @@ inline ChunkSize chunk_size(std::int64_t rows, std::int64_t columns, std::size_t
   if (chunks < 1) chunks = 1;
   const std::int64_t chunk_rows = (rows + chunks - 1) / chunks;
   return {lanes, chunk_rows, (rows + chunk_rows - 1) / chunk_rows};
+}
+
+// Adds up the values of the threads that have the same lane, in an order that depends on the block
+// alone; thread `lane` finds their sum in sums[...][lane].
+template <int width>
+LAMINA_DEVICE void add_rows(double (&sums)[width][kBlock],
+                            const double (&value)[width],
+                            int lanes) {
+  const int thread = static_cast<int>(threadIdx.x);
+  barrier();  // behind whatever read them before
+  for (int j = 0; j < width; ++j) sums[j][thread] = value[j];
+  for (int half = kBlock / 2; half >= lanes; half /= 2) {
+    barrier();
+    if (thread < half) {
+      for (int j = 0; j < width; ++j) sums[j][thread] += sums[j][thread + half];
+    }
+  }
 }
 
 template <class Term>
@@ -93,7 +115,7 @@ LAMINA_KERNEL add_chunk(
 template <class Term>
 ChannelChunks add_channels(
     Context& ctx, const char* name, std::int64_t rows, std::int64_t channels, const Term& term) {
-  const ChunkSize size = chunk_size(rows, channels, sizeof(Pair));
+  const ChunkSize size = chunk_size(rows, channels, lanes_for(channels), sizeof(Pair));
   Pair* const partial = static_cast<Pair*>(scratch_of(ctx));
   const Grid grid{static_cast<unsigned>((channels + size.lanes - 1) / size.lanes),
                   static_cast<unsigned>(size.count)};

@@ -1,4 +1,5 @@
-// Convolution on cuDNN: a plan for each pass, made once. Contract: kernels/conv2d.h.
+// Convolution on cuDNN: a plan for each pass, made once; and the choice between cuDNN and our own
+// kernels. Contract: kernels/conv2d.h.
 // Tensors, and the workspace, start at a multiple of CudnnPlan::kAlignment.
 // SPDX-License-Identifier: Apache-2.0
 #include "kernels/conv2d.h"
@@ -8,6 +9,8 @@
 #include "kernels/checks.h"
 #include "kernels/cuda/bias.h"
 #include "kernels/cuda/conv2d_graph.h"
+#include "kernels/cuda/conv2d_impl.h"
+#include "kernels/cuda/plan_cache.h"
 
 namespace lamina {
 namespace cuda {
@@ -130,12 +133,96 @@ class CudnnConv2d final : public Conv2d {
   CudnnPlan forward_, backward_data_, backward_weights_;
 };
 
+// How long all passes of a plan take together.
+double milliseconds_of(Conv2d& plan, const Conv2dDesc& desc, PlanTimer& timer) {
+  const auto buffer = [&](std::int64_t count) {
+    return timer.zeros(static_cast<std::size_t>(count) * size_of(desc.dtype));
+  };
+  const Shape y = desc.y();
+  const Buffer xs = buffer(desc.x.numel()), dxs = buffer(desc.x.numel()), ys = buffer(y.numel()),
+               dys = buffer(y.numel()), ws = buffer(desc.weights()), dws = buffer(desc.weights()),
+               bs = buffer(desc.k), dbs = buffer(desc.k),
+               workspace = timer.zeros(plan.workspace_bytes());
+  const auto tensor = [&](const Buffer& memory, const Shape& shape) {
+    return Tensor{memory.data(), desc.dtype, shape};
+  };
+  const auto vector = [&](const Buffer& memory, std::int64_t count) {
+    return vector_view(memory.data(), desc.dtype, count);
+  };
+  const auto bias = [&](const Buffer& memory) {
+    return desc.bias ? vector(memory, desc.k) : Tensor{};
+  };
+  return timer.milliseconds([&] {
+    const Tensor x = tensor(xs, desc.x), w = vector(ws, desc.weights()), dy = tensor(dys, y);
+    plan.forward(x, w, bias(bs), tensor(ys, y), workspace.data());
+    if (desc.backward_weights)
+      plan.backward_weights(
+          x, tensor(ys, y), dy, vector(dws, desc.weights()), bias(dbs), workspace.data());
+    if (desc.backward_data) plan.backward_data(dy, w, tensor(dxs, desc.x), workspace.data());
+  });
+}
+
+// All that the choice depends on, as text.
+std::string key_of(const Conv2dDesc& d, const CudnnTarget& target, const Conv2d& library) {
+  return fmt::format(
+      "depthwise or cuDNN, rules 1\ndevice {}\nx {} k {} window {}x{} stride {},{} pad {},{} "
+      "dilation {},{} bias {} act {} dtype {}\nagainst {}",
+      target.device,
+      d.x.to_string(),
+      d.k,
+      d.r,
+      d.s,
+      d.stride_h,
+      d.stride_w,
+      d.pad_h,
+      d.pad_w,
+      d.dilation_h,
+      d.dilation_w,
+      d.bias,
+      lamina::name_of(d.act),
+      lamina::name_of(d.dtype),
+      library.describe());
+}
+
+// Whichever runs faster; the choice is kept, so that a run that is resumed computes the same bits.
+std::unique_ptr<Conv2d> faster_conv2d(Context& ctx,
+                                      const Conv2dDesc& desc,
+                                      const CudnnTarget& target) {
+  std::unique_ptr<Conv2d> own = make_depthwise_conv2d(ctx, desc), library;
+  try {
+    library = make_cudnn_conv2d(ctx, desc);
+  } catch (const Error&) {
+    return own;  // cuDNN has no engine for it
+  }
+  constexpr const char *kOwn = "depthwise", *kLibrary = "cuDNN";
+  const std::string key = key_of(desc, target, *library);
+  if (target.cache != nullptr) {
+    if (const auto kept = target.cache->find(key))
+      return kept->engine == kLibrary ? std::move(library) : std::move(own);
+  }
+  const double own_time = milliseconds_of(*own, desc, *target.timer);
+  const bool library_wins = milliseconds_of(*library, desc, *target.timer) < own_time;
+  // An empty object in UBJSON: there is nothing to keep but the name.
+  if (target.cache != nullptr)
+    target.cache->keep(key, {library_wins ? kLibrary : kOwn, {'{', '}'}});
+  return library_wins ? std::move(library) : std::move(own);
+}
+
 }  // namespace
+
+std::unique_ptr<Conv2d> make_cudnn_conv2d(Context& ctx, const Conv2dDesc& desc) {
+  return std::make_unique<CudnnConv2d>(ctx, desc);
+}
+
 }  // namespace cuda
 
+// Depthwise convolutions are ours, the others cuDNN's; with a timer the faster one has them.
 std::unique_ptr<Conv2d> cuda::make_conv2d(Context& ctx, const Conv2dDesc& desc) {
   checks::conv2d(ctx, desc);
-  return std::make_unique<CudnnConv2d>(ctx, desc);
+  if (!depthwise_can_run(desc)) return make_cudnn_conv2d(ctx, desc);
+  const CudnnTarget target = cudnn_target_of(ctx);
+  if (target.timer == nullptr) return make_depthwise_conv2d(ctx, desc);
+  return faster_conv2d(ctx, desc, target);
 }
 
 }  // namespace lamina

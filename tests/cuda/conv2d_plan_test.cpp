@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 
 #include "kernels/cuda/conv2d_graph.h"
+#include "kernels/cuda/conv2d_impl.h"
 #include "tests/cuda/plan_device.h"
 #include "tests/kernels/data.h"
 
@@ -53,7 +54,7 @@ class PlannedDevice : public testing::TestWithParam<std::string> {
       desc.dtype = dtype;
       SCOPED_TRACE(text_of(desc));
       try {
-        const std::string plan = make_conv2d(ctx, desc)->describe();
+        const std::string plan = cuda::make_cudnn_conv2d(ctx, desc)->describe();
         EXPECT_TRUE(mentions(plan, "forward+bias+relu eng")) << plan;
         EXPECT_TRUE(mentions(plan, "; backward_data eng")) << plan;
         EXPECT_TRUE(mentions(plan, "; backward_weights eng")) << plan;

@@ -83,6 +83,56 @@ std::vector<Case> ragged_cases() {
   };
 }
 
+// A filter a channel, for which backends have kernels of their own: channels that fill packs of
+// four and eight and that do not, and more pixels than one chunk of a sum.
+std::vector<Case> depthwise_cases() {
+  const auto depthwise = [](const Shape& x, std::int64_t window, std::int64_t stride) {
+    return Conv2dDesc{.x = x,
+                      .k = x.c,
+                      .r = window,
+                      .s = window,
+                      .stride_h = stride,
+                      .stride_w = stride,
+                      .pad_h = window / 2,
+                      .pad_w = window / 2,
+                      .groups = x.c};
+  };
+  std::vector<Case> cases{
+      {"3x3", depthwise({2, 7, 6, 3}, 3, 1)},
+      {"3x3_pairs", depthwise({1, 5, 7, 6}, 3, 1)},
+      {"3x3_packs_of_4", depthwise({2, 6, 5, 12}, 3, 1)},
+      {"3x3_packs_of_8", depthwise({1, 9, 5, 24}, 3, 1)},
+      {"3x3_odd", depthwise({1, 6, 6, 33}, 3, 1)},
+      {"3x3_strided_odd", depthwise({2, 9, 7, 8}, 3, 2)},
+      {"3x3_strided_even", depthwise({2, 8, 10, 16}, 3, 2)},
+      {"3x3_stride_3", depthwise({1, 11, 10, 6}, 3, 3)},
+      {"5x5", depthwise({1, 8, 9, 8}, 5, 1)},
+      {"5x5_strided", depthwise({2, 9, 11, 6}, 5, 2)},
+      {"7x7", depthwise({1, 8, 8, 40}, 7, 1)},
+      {"pointwise", depthwise({2, 3, 5, 6}, 1, 1)},
+      {"many_channels", depthwise({1, 12, 12, 256}, 3, 1)},
+      {"many_pixels", depthwise({3, 40, 36, 8}, 3, 1)},
+      {"mobilenet/conv_dw_6", depthwise({2, 14, 14, 512}, 3, 1)},
+  };
+  Conv2dDesc dilated = depthwise({2, 9, 8, 8}, 3, 1);
+  dilated.pad_h = dilated.dilation_h = dilated.dilation_w = 2;
+  cases.push_back({"3x3_dilated", dilated});
+  Conv2dDesc uneven = depthwise({2, 9, 8, 5}, 3, 1);
+  uneven.s = 6;
+  uneven.pad_w = 0;
+  uneven.stride_h = 2;
+  uneven.dilation_h = 2;
+  uneven.bias = false;
+  cases.push_back({"uneven", uneven});
+  for (Act act : {Act::relu, Act::relu6, Act::tanh}) {
+    Case activated{std::string(name_of(act)), depthwise({2, 6, 7, 16}, 3, 1)};
+    activated.desc.act = act;
+    cases.push_back(activated);
+  }
+  for (Case& c : cases) c.name = "depthwise/" + c.name;
+  return cases;
+}
+
 // The convolutions of the first five nets.
 std::vector<Case> layer_cases(std::int64_t batch) {
   const auto conv =
@@ -212,6 +262,14 @@ LAMINA_OVER_BACKENDS(Conv2dKernel);
 TEST_P(Conv2dKernel, RaggedShapes) {
   Table table(GetParam());
   for (const Case& c : ragged_cases()) {
+    if (stays_exact(c.desc.act)) table.check(make_problem, c, "exact");
+    table.check(real_problem, c);
+  }
+}
+
+TEST_P(Conv2dKernel, Depthwise) {
+  Table table(GetParam());
+  for (const Case& c : depthwise_cases()) {
     if (stays_exact(c.desc.act)) table.check(make_problem, c, "exact");
     table.check(real_problem, c);
   }
