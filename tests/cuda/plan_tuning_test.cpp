@@ -130,5 +130,55 @@ TEST(PlanTuning, IsDoneOnce) {
   std::filesystem::remove_all(folder);
 }
 
+// The device of the plans, with a clock.
+class TimedDevice final : public HostDevice, public cuda::CudnnDevice {
+ public:
+  TimedDevice(cuda::PlanTimer* timer, cuda::PlanCache* cache) : timer_(timer), cache_(cache) {}
+  std::string describe() const override { return "a described device with a clock"; }
+  cuda::CudnnTarget cudnn_target() override {
+    cuda::CudnnTarget target = plan_target(std::string(LAMINA_DEVICES) + "/h100.json");
+    target.timer = timer_;
+    target.cache = cache_;
+    return target;
+  }
+
+ private:
+  cuda::PlanTimer* timer_;
+  cuda::PlanCache* cache_;
+};
+
+const Conv2dDesc kDepthwise{
+    .x = {64, 28, 28, 32}, .k = 32, .r = 3, .s = 3, .pad_h = 1, .pad_w = 1, .groups = 32};
+
+std::string chosen(cuda::PlanTimer* timer, cuda::PlanCache* cache = nullptr) {
+  Context ctx(BackendKind::cuda, 1, std::make_unique<TimedDevice>(timer, cache));
+  return make_conv2d(ctx, kDepthwise)->describe();
+}
+
+TEST(DepthwiseChoice, IsOursUnlessCudnnIsFaster) {
+  EXPECT_EQ(chosen(nullptr), "depthwise 3x3");
+  ToldTimer even([](int) { return 1.0; });
+  EXPECT_EQ(chosen(&even), "depthwise 3x3");
+  // The last that is timed is cuDNN's best, behind ours.
+  const int last = even.count - 1;
+  ToldTimer faster([last](int i) { return i == last ? 0.5 : 1.0; });
+  EXPECT_EQ(chosen(&faster).substr(0, 6), "cuDNN ");
+  ToldTimer slower([last](int i) { return i == last - 1 ? 0.5 : 1.0; });
+  EXPECT_EQ(chosen(&slower), "depthwise 3x3");
+}
+
+TEST(DepthwiseChoice, IsMadeOnce) {
+  const auto folder =
+      std::filesystem::path(testing::TempDir()) / fmt::format("chosen-{}", getpid());
+  cuda::PlanCache cache(folder);
+  ToldTimer falling([](int i) { return 1000.0 - i; });
+  EXPECT_EQ(chosen(&falling, &cache).substr(0, 6), "cuDNN ");
+  ToldTimer rising([](int i) { return 1.0 + i; });
+  EXPECT_EQ(chosen(&rising, &cache).substr(0, 6), "cuDNN ");
+  EXPECT_EQ(rising.count, 0);
+  EXPECT_EQ(chosen(&rising), "depthwise 3x3");
+  std::filesystem::remove_all(folder);
+}
+
 }  // namespace
 }  // namespace lamina::test
