@@ -113,21 +113,23 @@ void prepare(const Context& ctx,
              const Tensor& y) {
   constexpr auto op = "prepare";
   real(ctx, op, {"x", x});
-  dims(op,
-       {"images", images},
-       DType::u8,
-       {images.shape.n, images.shape.h, images.shape.w, x.shape.c});
+  dims(op, {"images", images}, DType::u8, images.shape);
+  LAMINA_CHECK(images.shape.c <= x.shape.c,
+               "{}: images of {} channels do not fit into x of {}.",
+               op,
+               images.shape.c,
+               x.shape.c);
   vector(op, {"labels", labels}, DType::i32, images.shape.n);
   vector(op, {"order", order}, DType::i32, order.numel());
   vector(op, {"y", y}, DType::i32, x.shape.n);
   has_state(op, state);
   const auto channels = static_cast<std::int64_t>(opts.mean.size());
-  LAMINA_CHECK(x.shape.c <= channels,
+  LAMINA_CHECK(images.shape.c <= channels,
                "{}: images of {} channels; at most {} can be normalised.",
                op,
-               x.shape.c,
+               images.shape.c,
                channels);
-  for (std::int64_t c = 0; c < x.shape.c; ++c) {
+  for (std::int64_t c = 0; c < images.shape.c; ++c) {
     LAMINA_CHECK(opts.stddev[c] > 0,
                  "{}: the standard deviation of channel {} is {}; it must be positive.",
                  op,

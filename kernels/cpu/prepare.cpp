@@ -3,6 +3,8 @@
 
 #include <omp.h>
 
+#include <algorithm>
+
 #include "engine/core/parallel.h"
 #include "kernels/checks.h"
 #include "kernels/cpu/bilinear.h"
@@ -34,6 +36,15 @@ void normalise(const std::uint8_t* pixels,
     for (std::int64_t c = 0; c < channels; ++c) out[i + c] = table[c * kLevels + pixels[i + c]];
 }
 
+// Pixels of `channels` to pixels of `wide`, whose further channels are zero.
+void widen(
+    const float* from, std::int64_t pixels, std::int64_t channels, std::int64_t wide, float* to) {
+  for (std::int64_t i = 0; i < pixels; ++i) {
+    std::copy_n(from + i * channels, channels, to + i * wide);
+    std::fill_n(to + i * wide + channels, wide - channels, 0.0f);
+  }
+}
+
 }  // namespace
 
 void prepare(Context& ctx,
@@ -52,13 +63,13 @@ void prepare(Context& ctx,
                order.numel());
   const Shape &in = images.shape, &out = x.shape;
   const std::int64_t in_row = in.w * in.c, out_row = out.w * out.c;
-  const bool resize = in.h != out.h || in.w != out.w;
-  // Scratch: the levels, the column tables, and for each thread two normalised rows and their
-  // blend.
-  const std::int64_t row_floats = std::max(in_row, 2 * kLanes);
-  const std::size_t tables_size = Columns::table_floats(out.w, out.c);
+  const bool resize = in.h != out.h || in.w != out.w, padded = in.c != out.c;
+  // Scratch: the levels, the column tables, and for each thread two normalised rows, their blend
+  // and a row before its channels are padded.
+  const std::int64_t row_floats = std::max({in_row, out.w * in.c, 2 * kLanes});
+  const std::size_t tables_size = Columns::table_floats(out.w, in.c);
   float* const levels = device_of(ctx).scratch<float>(
-      static_cast<std::size_t>(in.c * kLevels + 4 * out.h + 3 * ctx.threads() * row_floats) +
+      static_cast<std::size_t>(in.c * kLevels + 4 * out.h + 4 * ctx.threads() * row_floats) +
       tables_size);
   float* const tables = levels + in.c * kLevels;
   auto* const taps = reinterpret_cast<Tap*>(tables + tables_size);
@@ -70,7 +81,7 @@ void prepare(Context& ctx,
   float* const xs = x.as<float>();
   for (std::int64_t n = 0; n < out.n; ++n)
     y.as<std::int32_t>()[n] = labels.as<std::int32_t>()[samples[n]];
-  if (!resize) {
+  if (!resize && !padded) {
     const std::int64_t grain = std::max<std::int64_t>(1, 4096 / out.per_sample());
     parallel_for(ctx, out.n, grain, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t n = begin; n < end; ++n)
@@ -87,9 +98,10 @@ void prepare(Context& ctx,
   fill_taps(in.h, out.h, taps);
   const std::int64_t grain = std::max<std::int64_t>(1, 4096 / out_row);
   parallel_for(ctx, out.n * out.h, grain, [&](std::int64_t begin, std::int64_t end) {
-    float* const upper = rows + 3 * omp_get_thread_num() * row_floats;
+    float* const upper = rows + 4 * omp_get_thread_num() * row_floats;
     float* const lower = upper + row_floats;
     float* const blended = lower + row_floats;
+    float* const narrow = blended + row_floats;
     for (std::int64_t i = begin; i < end; ++i) {
       const Tap tap = taps[i % out.h];
       const std::uint8_t* const image = pixels + samples[i / out.h] * in.per_sample();
@@ -102,7 +114,8 @@ void prepare(Context& ctx,
           blended,
           static_cast<const float*>(lower),
           static_cast<const float*>(upper));
-      columns.forward(blended, xs + i * out_row);
+      columns.forward(blended, padded ? narrow : xs + i * out_row);
+      if (padded) widen(narrow, out.w, in.c, out.c, xs + i * out_row);
     }
   });
 }

@@ -33,15 +33,20 @@ LAMINA_KERNEL gather(Source from,
                      int samples,
                      int p_size,
                      int q_size,
+                     int channels,
                      const StepState* state) {
-  const std::int64_t per_sample = static_cast<std::int64_t>(p_size) * q_size * from.c;
+  const std::int64_t per_sample = static_cast<std::int64_t>(p_size) * q_size * channels;
   const std::int64_t count = samples * per_sample;
   const std::int32_t* const order = from.order + state->cursor;
   for (std::int64_t i = cuda::first_thread(); i < count; i += cuda::all_threads()) {
-    const int c = static_cast<int>(i % from.c), q = static_cast<int>(i / from.c % q_size),
-              p = static_cast<int>(i / from.c / q_size % p_size);
+    const int c = static_cast<int>(i % channels), q = static_cast<int>(i / channels % q_size),
+              p = static_cast<int>(i / channels / q_size % p_size);
     const std::int64_t n = i / per_sample, sample = order[n];
     if (i == n * per_sample) y[n] = from.labels[sample];
+    if (c >= from.c) {
+      x[i] = cuda::from_f32<T>(0.0f);
+      continue;
+    }
     const cuda::Taps rows = cuda::taps_of(p, from.h, p_size),
                      columns = cuda::taps_of(q, from.w, q_size);
     const std::uint8_t* const image = from.images + sample * from.h * from.w * from.c + c;
@@ -93,6 +98,7 @@ void cuda::prepare(Context& ctx,
            static_cast<int>(x.shape.n),
            static_cast<int>(x.shape.h),
            static_cast<int>(x.shape.w),
+           static_cast<int>(x.shape.c),
            state);
   });
 }

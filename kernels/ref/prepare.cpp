@@ -30,7 +30,11 @@ void ref::prepare(Context& ctx,
       const std::uint8_t* const image = images.as<std::uint8_t>() + sample * in.per_sample();
       for (std::int64_t p = 0; p < x.shape.h; ++p)
         for (std::int64_t q = 0; q < x.shape.w; ++q)
-          for (std::int64_t c = 0; c < in.c; ++c) {
+          for (std::int64_t c = 0; c < x.shape.c; ++c) {
+            if (c >= in.c) {
+              *out++ = T{};
+              continue;
+            }
             const Taps rows = taps_of(p, in.h, x.shape.h), columns = taps_of(q, in.w, x.shape.w);
             double value = 0;
             for (int i = 0; i < 2; ++i)

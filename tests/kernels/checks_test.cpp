@@ -246,7 +246,8 @@ TEST_P(ArgumentChecks, Prepare) {
     return [=, this] { prepare(ctx_, {}, state(), i, l, o, x, to); };
   };
   refuses(call(x, labels, order, y), {"prepare", "images is f32", "u8"});
-  refuses(call(tensor({9, 4, 4, 1}, DType::u8), labels, order, y), {"prepare", "images is"});
+  refuses(call(tensor({9, 4, 4, 4}, DType::u8), labels, order, y),
+          {"prepare", "4 channels do not fit"});
   refuses(call(images, vector(8, DType::i32), order, y), {"prepare", "labels is"});
   refuses(call(images, labels, vector(9), y), {"prepare", "order is f32"});
   refuses(call(images, labels, vector(1, DType::i32), y), {"prepare", "a batch of 2"});

@@ -47,6 +47,7 @@ Problem make_problem(const Case& c, const std::string& regime, DType dtype) {
                    state_slot({.cursor = c.cursor}),
                    out("x", c.x, exactly()),
                    out("y", DType::i32, features(1, c.x.n))};
+  problem.slot("x").sparse = c.x.c > c.image.c;
   PrepareOpts opts = c.opts;
   if (black_and_white) opts = {};  // 0 and 255 become 0 and 1
   problem.body = [opts](Call& call) {
@@ -65,7 +66,7 @@ Problem make_problem(const Case& c, const std::string& regime, DType dtype) {
 Problem real_problem(const Case& c, DType dtype) {
   Problem problem = make_problem(c, "real", dtype);
   double size = 0;
-  for (std::size_t i = 0; i < static_cast<std::size_t>(c.x.c); ++i)
+  for (std::size_t i = 0; i < static_cast<std::size_t>(c.image.c); ++i)
     size = std::max(size, (1.0 + std::abs(c.opts.mean[i])) / c.opts.stddev[i]);
   const bool resized = c.x.h != c.image.h || c.x.w != c.image.w;
   const double coordinates = static_cast<double>(std::max(c.image.h, c.image.w));
@@ -118,6 +119,21 @@ TEST_P(PrepareKernel, Resizes) {
            {"one_way_only", 9, {1, 6, 5, 2}, {3, 6, 10, 2}, kFourChannels},
        })
     table.check(real_problem, c);
+}
+
+// More channels than the images have: zeros, in every byte of what was garbage.
+TEST_P(PrepareKernel, PadsChannels) {
+  Table table(GetParam());
+  for (const Case& c : std::vector<Case>{
+           {"1_to_8", 9, {1, 3, 5, 1}, {4, 3, 5, 8}, kMnist, 2},
+           {"3_to_4", 9, {1, 5, 3, 3}, {5, 5, 3, 4}, kFourChannels, 4},
+           {"3_to_8", 7, {1, 9, 2, 3}, {3, 9, 2, 8}, kFourChannels},
+           {"resized", 9, {1, 6, 5, 3}, {4, 9, 11, 8}, kFourChannels, 3},
+           {"resized_down", 5, {1, 13, 17, 2}, {2, 7, 5, 3}, kFourChannels, 1},
+       }) {
+    if (c.x.h == c.image.h) table.check(make_problem, c, "exact");
+    table.check(real_problem, c);
+  }
 }
 
 // Every pixel value through the same arithmetic, at an offset no power of two away.
