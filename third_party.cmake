@@ -17,9 +17,11 @@ function(lamina_found text)
 endfunction()
 
 # Downloads one release and adds it to the build, with its headers as system headers. LINKED: an
-# installed liblamina.a needs it, so it has to be installed itself before lamina can be.
+# installed liblamina.a needs it, so it has to be installed itself before lamina can be. HEADERS: its
+# folder of headers is all that is wanted, and comes back as NAME_HEADERS; nothing of it is built.
 function(lamina_fetch name)
-  cmake_parse_arguments(PARSE_ARGV 1 F "LINKED" "APT;REPOSITORY;RELEASE;COMMIT" "TARGETS;OPTIONS")
+  cmake_parse_arguments(PARSE_ARGV 1 F "LINKED" "APT;REPOSITORY;RELEASE;COMMIT;HEADERS"
+                        "TARGETS;OPTIONS")
   if(NOT LAMINA_FETCH)
     message(FATAL_ERROR "${name} was not found. Install it (apt-get install ${F_APT}, or run "
                         "tools/bootstrap.sh), or configure with -DLAMINA_FETCH=ON to download it.")
@@ -29,8 +31,15 @@ function(lamina_fetch name)
     message(FATAL_ERROR "${name} was not found and git, which could fetch it, is missing too. "
                         "Install the library: apt-get install ${F_APT}")
   endif()
-  message(STATUS "${name} is not on this system (apt-get install ${F_APT} would bring it); "
+  set(remedy "apt-get install ${F_APT}")
+  if(NOT F_APT)
+    set(remedy "tools/bootstrap.sh")
+  endif()
+  message(STATUS "${name} is not on this system (${remedy} would bring it); "
                  "fetching release ${F_RELEASE} from ${F_REPOSITORY}")
+  if(F_HEADERS)
+    set(no_project SOURCE_SUBDIR "${F_HEADERS}")  # where no CMakeLists.txt is
+  endif()
   # Only the one commit is transferred. The hash is checked by git itself.
   FetchContent_Declare(
     ${name}
@@ -38,7 +47,8 @@ function(lamina_fetch name)
     COMMAND ${GIT_EXECUTABLE} -C <SOURCE_DIR> fetch --quiet --depth 1 ${F_REPOSITORY} ${F_COMMIT}
     COMMAND ${GIT_EXECUTABLE} -C <SOURCE_DIR> -c advice.detachedHead=false checkout --quiet
             --force ${F_COMMIT}
-    UPDATE_COMMAND "")
+    UPDATE_COMMAND ""
+    ${no_project})
   # The options below are plain variables of this function: they reach the library's own option()
   # and set(CACHE) calls and nobody else's.
   set(CMAKE_POLICY_DEFAULT_CMP0077 NEW)
@@ -54,6 +64,11 @@ function(lamina_fetch name)
   endforeach()
   FetchContent_MakeAvailable(${name})
   FetchContent_GetProperties(${name} SOURCE_DIR source)
+  lamina_found("${name} ${F_RELEASE} (fetched)")
+  if(F_HEADERS)
+    set(${name}_HEADERS "${source}/${F_HEADERS}" PARENT_SCOPE)
+    return()
+  endif()
   set_property(DIRECTORY "${source}" PROPERTY EXCLUDE_FROM_ALL TRUE)
   foreach(target IN LISTS F_TARGETS)
     get_target_property(folders ${target} INTERFACE_INCLUDE_DIRECTORIES)
@@ -64,7 +79,6 @@ function(lamina_fetch name)
   if(F_LINKED)
     set_property(GLOBAL APPEND PROPERTY LAMINA_NOT_INSTALLABLE ${name})
   endif()
-  lamina_found("${name} ${F_RELEASE} (fetched)")
 endfunction()
 
 # lamina_require(PACKAGE [MINIMUM v] TARGETS t... APT p REPOSITORY url RELEASE r COMMIT hash
@@ -374,6 +388,29 @@ function(lamina_find_cudnn_frontend)
   endforeach()
 endfunction()
 
+# The last place: upstream. Where that cannot be reached either, the headers are missing and no more;
+# FetchContent would end the configuration.
+function(lamina_fetch_cudnn_frontend)
+  set(repository https://github.com/NVIDIA/cudnn-frontend.git)
+  find_package(Git QUIET)
+  if(NOT LAMINA_FETCH OR NOT Git_FOUND)
+    return()
+  endif()
+  execute_process(COMMAND ${GIT_EXECUTABLE} ls-remote --quiet ${repository} HEAD
+                  TIMEOUT 30 RESULT_VARIABLE failed OUTPUT_QUIET ERROR_QUIET)
+  if(failed)
+    set(LAMINA_CUDA_PLACES ${LAMINA_CUDA_PLACES} "${repository} (not reached)" PARENT_SCOPE)
+    return()
+  endif()
+  lamina_fetch(
+    cudnn-frontend
+    REPOSITORY ${repository}
+    RELEASE 1.23.0
+    COMMIT fb682ce761a2705e40f9b5d528737a3e0eb33cec
+    HEADERS include)
+  set(LAMINA_CUDNN_FRONTEND "${cudnn-frontend_HEADERS}" PARENT_SCOPE)
+endfunction()
+
 string(TOUPPER "${LAMINA_CUDA}" lamina_cuda_wish)
 if(NOT lamina_cuda_wish MATCHES "^(AUTO|ON|OFF)$")
   message(FATAL_ERROR "LAMINA_CUDA=${LAMINA_CUDA} is not one of AUTO, ON and OFF.")
@@ -385,6 +422,9 @@ else()
   lamina_find_toolkit()
   lamina_find_cudnn()
   lamina_find_cudnn_frontend()
+  if(LAMINA_CUDA_TOOLKIT AND LAMINA_CUDNN AND NOT LAMINA_CUDNN_FRONTEND)
+    lamina_fetch_cudnn_frontend()
+  endif()
   set(lamina_missing "")
   if(NOT LAMINA_CUDA_TOOLKIT)
     list(APPEND lamina_missing "the CUDA toolkit with nvcc")
@@ -445,7 +485,9 @@ if(LAMINA_WITH_CUDA)
                                                         "${LAMINA_CUDNN_LIBRARY}" ${CMAKE_DL_LIBS})
   list(JOIN CMAKE_CUDA_ARCHITECTURES " " lamina_archs)
   set(LAMINA_CUDA_DECISION "on: toolkit ${LAMINA_CUDA_TOOLKIT}, cuDNN ${LAMINA_CUDNN}, for ${lamina_archs}")
-  lamina_found("cudnn-frontend (${LAMINA_CUDNN_FRONTEND})")
+  if(NOT LAMINA_CUDNN_FRONTEND MATCHES "/_deps/")
+    lamina_found("cudnn-frontend (${LAMINA_CUDNN_FRONTEND})")
+  endif()
 endif()
 
 # --- Summary -------------------------------------------------------------------------------------
