@@ -102,11 +102,31 @@ void choose_fastest(fe::graph::Graph& graph, const CudnnTarget& target, DType dt
   check(graph.build_plan_at_index(*fastest), "choose a plan");
 }
 
+// Releases of the graph interface after 1.23 have options for writing a plan down and taking it
+// back. What is left out here 1.23 does not do.
+template <class Graph>
+fe::error_t write_down(const Graph& graph, std::vector<std::uint8_t>& bytes) {
+  if constexpr (requires { graph.serialize(bytes, false); })
+    return graph.serialize(bytes, false);
+  else
+    return graph.serialize(bytes);
+}
+
+template <class Graph>
+fe::error_t take_back(Graph& graph, cudnnHandle_t handle, const std::vector<std::uint8_t>& bytes) {
+  // The warm-up would record the plan once; a plan that was just made has none either.
+  constexpr bool precompiled_only = false, warm_up = false;
+  if constexpr (requires { graph.deserialize(handle, bytes, precompiled_only, warm_up); })
+    return graph.deserialize(handle, bytes, precompiled_only, warm_up);
+  else
+    return graph.deserialize(handle, bytes);
+}
+
 // Empty where cuDNN cannot write the plan down.
 std::vector<std::uint8_t> serialised(const fe::graph::Graph& graph) {
   std::vector<std::uint8_t> bytes;
   try {
-    if (graph.serialize(bytes, false).is_bad()) bytes.clear();
+    if (write_down(graph, bytes).is_bad()) bytes.clear();
   } catch (const fe::cudnnException&) {
     bytes.clear();
   }
@@ -121,10 +141,7 @@ GraphRef deserialised(const std::vector<std::uint8_t>& bytes, const CudnnTarget&
       graph->set_device_properties(target.properties);
       return graph->deserialize(bytes).is_good() ? graph : nullptr;
     }
-    // The warm-up would record the plan once; a plan that was just made has none either.
-    constexpr bool precompiled_only = false, warm_up = false;
-    return graph->deserialize(target.handle, bytes, precompiled_only, warm_up).is_good() ? graph
-                                                                                         : nullptr;
+    return take_back(*graph, target.handle, bytes).is_good() ? graph : nullptr;
   } catch (const std::exception&) {
     return nullptr;  // the graph interface throws on a field that is missing
   }
