@@ -130,11 +130,12 @@ LAMINA_KERNEL data_pass(Maps maps, const T* dy, const T* w, T* dx) {
     for (int r = 0; r < rows; ++r) {
       const int p = output_of(h, r, window.pad_h, window.dilation_h, window.stride_h, maps.p);
       if (p < 0) continue;
+      const P* const row = reinterpret_cast<const P*>(dy) + maps.y_at(n, p, 0);
       for (int s = 0; s < columns; ++s) {
         const int q =
             output_of(column, s, window.pad_w, window.dilation_w, window.stride_w, maps.q);
         if (q < 0) continue;
-        multiply_add(reinterpret_cast<const P*>(dy)[maps.y_at(n, p, q)],
+        multiply_add(row[static_cast<std::int64_t>(q) * maps.packs],
                      filters + (r * columns + s) * width * maps.lanes + maps.lane(),
                      maps.lanes,
                      sum);
@@ -146,9 +147,9 @@ LAMINA_KERNEL data_pass(Maps maps, const T* dy, const T* w, T* dx) {
   }
 }
 
-// A block has a tile of tile_r x tile_s elements of the window (blockIdx.z) and a chunk of pixels
-// (blockIdx.y). partial: [chunk][tap][channel].
-template <int width, int tile_r, int tile_s, class T>
+// A block has `tile` neighbours in a row of the window (blockIdx.z), few enough for their sums to
+// stay in registers, and a chunk of pixels (blockIdx.y). partial: [chunk][tap][channel].
+template <int width, int tile, class T>
 LAMINA_KERNEL weights_pass(Maps maps,
                            const T* x,
                            const T* dy,
@@ -159,59 +160,53 @@ LAMINA_KERNEL weights_pass(Maps maps,
   using P = Pack<T, width>;
   LAMINA_SHARED(double, sums, [width][kBlock]);
   const Window& window = maps.window;
-  const int taps = window.r * window.s, tiles = (window.s + tile_s - 1) / tile_s;
-  const int first_r = static_cast<int>(blockIdx.z) / tiles * tile_r;
-  const int first_s = static_cast<int>(blockIdx.z) % tiles * tile_s;
+  const int taps = window.r * window.s, tiles = (window.s + tile - 1) / tile;
+  const int r = static_cast<int>(blockIdx.z) / tiles;
+  const int first = static_cast<int>(blockIdx.z) % tiles * tile;
   const int row = static_cast<int>(threadIdx.x) / maps.lanes, step = kBlock / maps.lanes;
   const int begin = static_cast<int>(blockIdx.y) * chunk_pixels;
   const int pixels = maps.n * maps.p * maps.q;
   const int end = chunk_pixels < pixels - begin ? begin + chunk_pixels : pixels;
   const bool active = maps.pack() < maps.packs, sums_up = active && row == 0;
-  float sum[tile_r][tile_s][width] = {};
+  float sum[tile][width] = {};
   for (int pixel = begin + row; active && pixel < end; pixel += step) {
     const int q = pixel % maps.q, p = pixel / maps.q % maps.p, n = pixel / maps.q / maps.p;
+    const int h = p * window.stride_h + r * window.dilation_h - window.pad_h;
+    if (!inside(h, maps.h)) continue;
     const P gradient = reinterpret_cast<const P*>(dy)[maps.y_at(n, p, q)];
-    for (int r = 0; r < tile_r; ++r) {
-      const int h = p * window.stride_h + (first_r + r) * window.dilation_h - window.pad_h;
-      if (!inside(h, maps.h)) continue;
-      for (int s = 0; s < tile_s; ++s) {
-        const int at = q * window.stride_w + (first_s + s) * window.dilation_w - window.pad_w;
-        if (!inside(at, maps.w)) continue;
-        const P value = reinterpret_cast<const P*>(x)[maps.x_at(n, h, at)];
-        for (int j = 0; j < width; ++j) sum[r][s][j] += as_f32(value.v[j]) * as_f32(gradient.v[j]);
-      }
+    for (int s = 0; s < tile; ++s) {
+      const int at = q * window.stride_w + (first + s) * window.dilation_w - window.pad_w;
+      if (!inside(at, maps.w)) continue;
+      const P value = reinterpret_cast<const P*>(x)[maps.x_at(n, h, at)];
+      for (int j = 0; j < width; ++j) sum[s][j] += as_f32(value.v[j]) * as_f32(gradient.v[j]);
     }
   }
   const auto partial_at = [&](int chunk, int tap) {
     return ((static_cast<std::int64_t>(chunk) * taps + tap) * maps.packs + maps.pack()) * width;
   };
   double total[width];
-  for (int r = 0; r < tile_r; ++r)
-    for (int s = 0; s < tile_s; ++s) {
-      if (first_r + r >= window.r || first_s + s >= window.s) continue;  // beyond the window
-      for (int j = 0; j < width; ++j) total[j] = static_cast<double>(sum[r][s][j]);
-      add_rows(sums, total, maps.lanes);
-      if (!sums_up) continue;
-      double* const to = partial + partial_at(static_cast<int>(blockIdx.y),
-                                              (first_r + r) * window.s + first_s + s);
-      for (int j = 0; j < width; ++j) to[j] = sums[j][maps.lane()];
-    }
+  for (int s = 0; s < tile; ++s) {
+    if (first + s >= window.s) continue;  // beyond the window
+    for (int j = 0; j < width; ++j) total[j] = static_cast<double>(sum[s][j]);
+    add_rows(sums, total, maps.lanes);
+    if (!sums_up) continue;
+    double* const to = partial + partial_at(static_cast<int>(blockIdx.y), r * window.s + first + s);
+    for (int j = 0; j < width; ++j) to[j] = sums[j][maps.lane()];
+  }
   if (!last_block(tickets + blockIdx.z * gridDim.x + blockIdx.x, gridDim.y)) return;
-  for (int r = 0; r < tile_r; ++r)
-    for (int s = 0; s < tile_s; ++s) {
-      if (first_r + r >= window.r || first_s + s >= window.s) continue;
-      const int tap = (first_r + r) * window.s + first_s + s;
-      for (int j = 0; j < width; ++j) total[j] = 0.0;
-      for (int chunk = row; active && chunk < static_cast<int>(gridDim.y); chunk += step) {
-        const double* const from = partial + partial_at(chunk, tap);
-        for (int j = 0; j < width; ++j) total[j] += from[j];
-      }
-      add_rows(sums, total, maps.lanes);
-      if (!sums_up) continue;
-      for (int j = 0; j < width; ++j)
-        dw[static_cast<std::int64_t>(maps.pack() * width + j) * taps + tap] =
-            from_f32<T>(static_cast<float>(sums[j][maps.lane()]));
+  for (int s = 0; s < tile && first + s < window.s; ++s) {
+    const int tap = r * window.s + first + s;
+    for (int j = 0; j < width; ++j) total[j] = 0.0;
+    for (int chunk = row; active && chunk < static_cast<int>(gridDim.y); chunk += step) {
+      const double* const from = partial + partial_at(chunk, tap);
+      for (int j = 0; j < width; ++j) total[j] += from[j];
     }
+    add_rows(sums, total, maps.lanes);
+    if (!sums_up) continue;
+    for (int j = 0; j < width; ++j)
+      dw[static_cast<std::int64_t>(maps.pack() * width + j) * taps + tap] =
+          from_f32<T>(static_cast<float>(sums[j][maps.lane()]));
+  }
 }
 
 // Packs of `width` channels, as many side by side as there are and their filters find room for.
@@ -252,10 +247,10 @@ Grid pixel_grid(const Maps& maps, int pixels) {
   return {groups_of(maps), std::min(wanted, most)};
 }
 
-template <int tile_r, int tile_s>
+// Of a window, for the weights' gradient.
+template <int tile>
 unsigned tiles_of(const Window& window) {
-  return static_cast<unsigned>((window.r + tile_r - 1) / tile_r *
-                               ((window.s + tile_s - 1) / tile_s));
+  return static_cast<unsigned>(window.r * ((window.s + tile - 1) / tile));
 }
 
 class DepthwiseConv2d final : public Conv2d {
@@ -292,10 +287,10 @@ class DepthwiseConv2d final : public Conv2d {
     checks::conv2d_backward_weights(desc_, x, y, dy, dw, db);
     bias_act_backward(ctx_, desc_.act, y, dy, db);
     visit_packs(x, dy, [&]<int width, class T>(std::integral_constant<int, width>, T) {
-      if (is_3x3())
-        launch_weights<width, 3, 3, T>(x, dy, dw);
+      if (desc_.s <= 3)
+        launch_weights<width, 3, T>(x, dy, dw);
       else
-        launch_weights<width, 1, 4, T>(x, dy, dw);
+        launch_weights<width, 4, T>(x, dy, dw);
     });
   }
 
@@ -330,7 +325,7 @@ class DepthwiseConv2d final : public Conv2d {
     });
   }
 
-  template <int width, int tile_r, int tile_s, class T>
+  template <int width, int tile, class T>
   void launch_weights(const Tensor& x, const Tensor& dy, const Tensor& dw) const {
     const Maps maps = maps_of(desc_, width);
     const std::int64_t taps = desc_.r * desc_.s;
@@ -339,12 +334,12 @@ class DepthwiseConv2d final : public Conv2d {
                                       maps.lanes,
                                       static_cast<std::size_t>(taps) * width * sizeof(double));
     const Grid grid{
-        groups_of(maps), static_cast<unsigned>(size.count), tiles_of<tile_r, tile_s>(maps.window)};
+        groups_of(maps), static_cast<unsigned>(size.count), tiles_of<tile>(maps.window)};
     launch(ctx_,
            "depthwise backward_weights",
            grid,
            kBlock,
-           weights_pass<width, tile_r, tile_s, T>,
+           weights_pass<width, tile, T>,
            maps,
            x.as<T>(),
            dy.as<T>(),
@@ -369,9 +364,9 @@ bool depthwise_can_run(const Conv2dDesc& d) {
   if (taps * d.x.c * static_cast<std::int64_t>(sizeof(double)) >
       static_cast<std::int64_t>(kScratchBytes))
     return false;
-  // Width 1 has the most groups of channels, a tile of 1 x 4 the most tiles.
+  // Packs of one channel have the most groups, tiles of three are the most.
   const Maps maps = maps_of(d, 1);
-  return groups_of(maps) * tiles_of<1, 4>(maps.window) <= kTickets;
+  return groups_of(maps) * tiles_of<3>(maps.window) <= kTickets;
 }
 
 std::unique_ptr<Conv2d> make_depthwise_conv2d(Context& ctx, const Conv2dDesc& desc) {
