@@ -17,6 +17,7 @@ struct EvalFlags {
   std::string net, weights, data, data_dir, normalize = "none", part = "test", device = "auto",
                                             precision = "fp32";
   std::int64_t batch = 256, threads = 0, limit = 0;
+  NetFlags options;
   bool json = false;
 };
 
@@ -74,9 +75,10 @@ void print_text(const EvalResult& result, const Dataset& dataset, std::size_t cl
 
 void evaluate(const EvalFlags& flags) {
   LAMINA_CHECK(flags.batch > 0, "--batch {} is not positive.", flags.batch);
-  Graph graph = build_net(flags.net);
   const Dataset dataset =
       load_dataset(flags.data, part_from_name(flags.part), {flags.data_dir, 1, flags.limit});
+  NetOpts opts = flags.options.opts();
+  Graph graph = build_net_for(flags.net, opts, dataset);
   check_fit(graph, flags.net, dataset);
   const TensorFile weights = read_weights(flags.weights);
   const Precision precision = precision_from_name(flags.precision);
@@ -116,6 +118,7 @@ void add_eval(CLI::App& app) {
   CLI::App* command = app.add_subcommand("eval", "evaluate saved weights");
   auto flags = std::make_shared<EvalFlags>();
   command->add_option("--net", flags->net, "network id")->required();
+  flags->options.add_to(*command);
   command->add_option("--weights", flags->weights, ".pth or safetensors file")->required();
   command->add_option("--data", flags->data, "data set name or folder")->required();
   command->add_option("--data-dir", flags->data_dir, "folder that holds the data sets");

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <map>
 #include <optional>
+#include <sstream>
 
 #include "engine/data/sha256.h"
 #include "engine/files/atomic_file.h"
@@ -67,6 +68,25 @@ TensorFile read_start_weights(TrainConfig& config) {
   return weights;
 }
 
+// The config keeps what the net was built with, so that the run can be resumed.
+Graph build_configured(TrainConfig& config, const Dataset& dataset) {
+  NetOpts opts{.classes = config.classes,
+               .channels = config.channels,
+               .size = config.size,
+               .width = config.width};
+  std::stringstream others(config.net_options);
+  for (std::string other; others >> other;) {
+    const std::size_t at = other.find('=');
+    LAMINA_CHECK(
+        at != std::string::npos, "net_options takes KEY=VALUE KEY=VALUE, not '{}'.", other);
+    opts.set(other.substr(0, at), other.substr(at + 1));
+  }
+  Graph graph = build_net_for(config.net, opts, dataset);
+  config.classes = opts.classes;
+  config.channels = opts.channels;
+  return graph;
+}
+
 void train(const TrainFlags& flags) {
   const bool resume = !flags.resume.empty();
   LAMINA_CHECK(!resume || (flags.settings.empty() && flags.overrides.empty() && flags.out.empty() &&
@@ -90,10 +110,10 @@ void train(const TrainFlags& flags) {
   const RunPaths paths(folder);
 
   // Everything that can be wrong with the request is found before anything is written.
-  Graph graph = build_net(config.net);
   const DataOpts data{config.data_dir, static_cast<std::uint64_t>(config.seed), config.limit};
   const Dataset train_set = load_dataset(config.data, Part::train, data);
   const Dataset test_set = load_dataset(config.data, Part::test, data);
+  Graph graph = build_configured(config, train_set);
   // A checkpoint holds all that the file gave.
   std::optional<TensorFile> weights;
   if (!config.weights.empty() && !(resume && std::filesystem::exists(paths.state)))

@@ -21,6 +21,29 @@ void NetFlags::add_to(CLI::App& command) {
   command.add_option("--net-option", others, "KEY=VALUE, such as aux_logits=false; may repeat");
 }
 
+Graph build_net_for(const std::string& net, NetOpts& opts, const Dataset& dataset) {
+  constexpr std::int64_t kImageNetClasses = 1000;
+  Graph graph = build_net(net, opts);
+  const std::int64_t classes = graph.classes(), channels = graph.shape(graph.input()).c;
+  const bool other_classes = opts.classes == 0 && dataset.classes != classes &&
+                             (dataset.classes > classes || classes == kImageNetClasses);
+  const bool other_channels = opts.channels == 0 && dataset.c != channels;
+  if (!other_classes && !other_channels) return graph;
+  if (other_classes) opts.classes = dataset.classes;
+  if (other_channels) opts.channels = dataset.c;
+  graph = build_net(net, opts);
+  fmt::print(stderr,
+             "{} is built for {} classes and {} channels, as data set {} has them (it is defined "
+             "for {} and {})\n",
+             net,
+             graph.classes(),
+             graph.shape(graph.input()).c,
+             dataset.name,
+             classes,
+             channels);
+  return graph;
+}
+
 NetOpts NetFlags::opts() const {
   NetOpts opts{.classes = classes, .channels = channels, .size = size, .width = width};
   LAMINA_CHECK(size >= 0 && channels >= 0, "--size and --channels cannot be negative.");

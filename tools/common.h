@@ -6,6 +6,7 @@
 #include <string>
 
 #include "engine/core/precision.h"
+#include "engine/data/dataset.h"
 #include "kernels/context.h"
 #include "nets/registry.h"
 
@@ -24,6 +25,11 @@ struct NetFlags {
   void add_to(CLI::App& command);
   NetOpts opts() const;
 };
+
+// The net for this data set: where the options leave them open, channels are the data's, and so are
+// the classes of a net that has too few or the thousand of ImageNet. What was changed is written
+// back to the options and said on stderr.
+Graph build_net_for(const std::string& net, NetOpts& opts, const Dataset& dataset);
 
 // device: auto, cuda, cpu or ref. auto takes CUDA where it can run and else the CPU; the choice and
 // its reason go to stderr. A device that was named is used or refused, never replaced; so is a

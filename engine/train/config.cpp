@@ -17,6 +17,11 @@ using C = TrainConfig;
 
 const ConfigField kFields[] = {
     {"net", "", "network id, see `lamina nets`", &C::net},
+    {"classes", "", "outputs of the net (0: as defined, or as the data need)", &C::classes},
+    {"size", "", "height and width of the net's input (0: as defined)", &C::size},
+    {"channels", "", "of the net's input (0: as defined, or as the data have)", &C::channels},
+    {"width", "", "multiplies the channels of every layer", &C::width},
+    {"net_options", "", "further options of the net: 'KEY=VALUE KEY=VALUE'", &C::net_options},
     {"data", "", "data set name or folder, see `lamina data`", &C::data},
     {"recipe", "", "preset to start from, see `lamina recipes`", &C::recipe},
     {"data_dir", "", "folder that holds the data sets", &C::data_dir},
@@ -115,6 +120,10 @@ void TrainConfig::check() const {
   LAMINA_CHECK(!net.empty(), "no network was named; give --net (see `lamina nets`) or --recipe.");
   LAMINA_CHECK(!data.empty(),
                "no data set was named; give --data (see `lamina data`) or --recipe.");
+  require(classes >= 0, "classes", std::to_string(classes), "zero or more");
+  require(size >= 0, "size", std::to_string(size), "zero or more");
+  require(channels >= 0, "channels", std::to_string(channels), "zero or more");
+  require(width > 0, "width", fmt::format("{}", width), "positive");
   require(batch_size > 0, "batch_size", std::to_string(batch_size), "positive");
   require(epochs > 0, "epochs", std::to_string(epochs), "positive");
   require(lr > 0 && lr < 1e6, "lr", fmt::format("{}", lr), "positive");

@@ -15,7 +15,10 @@ namespace lamina {
 
 struct TrainConfig {
   std::string net, data, recipe;
-  std::string data_dir;            // empty: the usual places
+  std::int64_t classes = 0, size = 0, channels = 0;  // of the net; 0: as defined, or the data's
+  double width = 1.0;                                // multiplies the channels of every layer
+  std::string net_options;                           // "KEY=VALUE KEY=VALUE", see nets/registry.h
+  std::string data_dir;                              // empty: the usual places
   std::string weights;             // file to start from; empty: drawn by the layers' rules
   std::string weights_sha256;      // of that file; a run refuses another
   std::string normalize = "none";  // none | standard (the data set's constants) | MEAN,STD

@@ -3,7 +3,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <span>
 #include <string>
 #include <vector>
 
@@ -17,7 +16,7 @@ struct Recipe {
   std::vector<std::pair<std::string, std::string>> settings;
 };
 
-std::span<const Recipe> recipes();
+std::vector<Recipe> recipes();
 // The defaults with the recipe's settings; throws a request error with "did you mean".
 TrainConfig recipe_config(const std::string& name);
 

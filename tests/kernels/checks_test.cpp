@@ -193,10 +193,13 @@ TEST_P(ArgumentChecks, Losses) {
   const Tensor labels = vector(4, DType::i32);
   for (const auto& [name, run] : {std::pair{"cross_entropy", &cross_entropy}, {"nll", &nll}}) {
     const auto& op = *run;
-    refuses([&] { op(ctx_, {}, x, vector(4), loss, dx, {}, nullptr); }, {name, "labels is f32", "i32"});
-    refuses([&] { op(ctx_, {}, x, vector(5, DType::i32), loss, dx, {}, nullptr); }, {name, "labels"});
+    refuses([&] { op(ctx_, {}, x, vector(4), loss, dx, {}, nullptr); },
+            {name, "labels is f32", "i32"});
+    refuses([&] { op(ctx_, {}, x, vector(5, DType::i32), loss, dx, {}, nullptr); },
+            {name, "labels"});
     refuses([&] { op(ctx_, {}, x, labels, vector(4), dx, {}, nullptr); }, {name, "loss"});
-    refuses([&] { op(ctx_, {}, x, labels, loss, tensor(features(5, 4)), {}, nullptr); }, {name, "dx"});
+    refuses([&] { op(ctx_, {}, x, labels, loss, tensor(features(5, 4)), {}, nullptr); },
+            {name, "dx"});
     refuses(
         [&] {
           op(ctx_, {}, x, labels, loss, dx, {vector(3), {}}, nullptr);
