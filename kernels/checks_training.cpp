@@ -123,6 +123,10 @@ void prepare(const Context& ctx,
   vector(op, {"order", order}, DType::i32, order.numel());
   vector(op, {"y", y}, DType::i32, x.shape.n);
   has_state(op, state);
+  LAMINA_CHECK(opts.augment.padding >= 0 && opts.augment.padding < (1 << 16),
+               "{}: a crop with {} pixels of padding is not possible.",
+               op,
+               opts.augment.padding);
   const auto channels = static_cast<std::int64_t>(opts.mean.size());
   LAMINA_CHECK(images.shape.c <= channels,
                "{}: images of {} channels; at most {} can be normalised.",

@@ -1,9 +1,10 @@
 // From the resident data set to the first layer's input, in one pass: gather by permutation,
-// normalise, resize (bilinear, as upsample.h), cast.
+// augment (augment.h), normalise, resize (bilinear, as upsample.h), cast.
 //   images  [M,H0,W0,C] u8    labels  [M] i32    order  [count] i32, sample numbers in [0, M)
-//   x       [N,H,W,C'] (images[order[cursor+i]] / 255 - mean[c]) / stddev[c], resized to H x W;
+//   x       [N,H,W,C'] (augmented images[order[cursor+i]] / 255 - mean[c]) / stddev[c], resized to H x W;
 //                      C' >= C: channels from C on are zero, for kernels that want whole vectors
 //   y       [N] i32    labels[order[cursor+i]]
+// Augmentation is drawn by (opts.augment.seed, state->step, i); without it images are as they are.
 // cursor comes from `state` (device memory); cursor + N <= count is the caller's duty.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
@@ -11,6 +12,7 @@
 #include <array>
 
 #include "engine/core/step_state.h"
+#include "kernels/augment.h"
 #include "kernels/op.h"
 
 namespace lamina {
@@ -18,6 +20,7 @@ namespace lamina {
 struct PrepareOpts {
   std::array<float, 4> mean{0, 0, 0, 0};
   std::array<float, 4> stddev{1, 1, 1, 1};
+  AugmentOpts augment;
 };
 
 using prepare_fn = void(Context& ctx,

@@ -31,6 +31,11 @@ const ConfigField kFields[] = {
      "",
      "none, standard (the data set's mean and deviation) or MEAN,STD",
      &C::normalize},
+    {"crop_padding",
+     "",
+     "train on random crops of the images padded by N black pixels (0: none)",
+     &C::crop_padding},
+    {"flip", "", "train on mirror images too, at random (true or false)", &C::flip},
     {"val_split", "", "share of the training images held out for validation", &C::val_split},
     {"limit", "", "use only the first N images of each part (0: all)", &C::limit},
     {"epochs", "", "passes over the training images", &C::epochs},
@@ -130,6 +135,10 @@ void TrainConfig::check() const {
   require(weight_decay >= 0, "weight_decay", fmt::format("{}", weight_decay), "zero or more");
   require(momentum >= 0 && momentum < 1, "momentum", fmt::format("{}", momentum), "in [0, 1)");
   require(val_split >= 0 && val_split < 1, "val_split", fmt::format("{}", val_split), "in [0, 1)");
+  require(crop_padding >= 0 && crop_padding < 65536,
+          "crop_padding",
+          std::to_string(crop_padding),
+          "zero or more, and less than 65536");
   require(early_stop >= 0, "early_stop", std::to_string(early_stop), "zero or more");
   require(save_every >= 0, "save_every", std::to_string(save_every), "zero or more");
   require(log_every > 0, "log_every", std::to_string(log_every), "positive");

@@ -22,6 +22,8 @@ struct TrainConfig {
   std::string weights;             // file to start from; empty: drawn by the layers' rules
   std::string weights_sha256;      // of that file; a run refuses another
   std::string normalize = "none";  // none | standard (the data set's constants) | MEAN,STD
+  std::int64_t crop_padding = 0;   // random crops of the padded image; 0: none
+  bool flip = false;               // random mirror images
   double val_split = 0.0;          // share of the training images held out for validation
   std::int64_t limit = 0;          // first images of each part only; 0: all
   std::int64_t epochs = 5;

@@ -47,6 +47,13 @@ struct Trainer::Machine {
 
   StepState* device_state() const { return static_cast<StepState*>(state.data()); }
 
+  static PrepareOpts augmented(PrepareOpts opts, const TrainConfig& config) {
+    opts.augment = {static_cast<int>(config.crop_padding),
+                    config.flip,
+                    static_cast<std::uint64_t>(config.seed)};
+    return opts;
+  }
+
   Machine(Context& ctx,
           const TrainConfig& config,
           Graph graph,
@@ -60,7 +67,7 @@ struct Trainer::Machine {
             train.count, config.val_split, static_cast<std::uint64_t>(config.seed))),
         walk(model,
              train_data,
-             prepare,
+             augmented(prepare, config),
              {.batch = config.batch_size,
               .mode = Mode::train,
               .backward = true,

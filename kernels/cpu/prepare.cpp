@@ -45,6 +45,22 @@ void widen(
   }
 }
 
+// Row `h` of an augmented image of bytes.
+void augmented_row(const std::uint8_t* image,
+                   const Shape& in,
+                   const Placement& place,
+                   std::int64_t h,
+                   std::uint8_t* out) {
+  const std::int64_t row = h + place.down;
+  std::fill_n(out, in.w * in.c, std::uint8_t{0});
+  if (row < 0 || row >= in.h) return;
+  const std::uint8_t* const from = image + row * in.w * in.c;
+  for (std::int64_t w = 0; w < in.w; ++w) {
+    const std::int64_t column = place.column(static_cast<int>(w), static_cast<int>(in.w));
+    if (column >= 0 && column < in.w) std::copy_n(from + column * in.c, in.c, out + w * in.c);
+  }
+}
+
 }  // namespace
 
 void prepare(Context& ctx,
@@ -64,12 +80,12 @@ void prepare(Context& ctx,
   const Shape &in = images.shape, &out = x.shape;
   const std::int64_t in_row = in.w * in.c, out_row = out.w * out.c;
   const bool resize = in.h != out.h || in.w != out.w, padded = in.c != out.c;
-  // Scratch: the levels, the column tables, and for each thread two normalised rows, their blend
-  // and a row before its channels are padded.
+  // Scratch: the levels, the column tables, and for each thread two normalised rows, their blend, a
+  // row before its channels are padded and a row of augmented bytes.
   const std::int64_t row_floats = std::max({in_row, out.w * in.c, 2 * kLanes});
   const std::size_t tables_size = Columns::table_floats(out.w, in.c);
   float* const levels = device_of(ctx).scratch<float>(
-      static_cast<std::size_t>(in.c * kLevels + 4 * out.h + 4 * ctx.threads() * row_floats) +
+      static_cast<std::size_t>(in.c * kLevels + 4 * out.h + 5 * ctx.threads() * row_floats) +
       tables_size);
   float* const tables = levels + in.c * kLevels;
   auto* const taps = reinterpret_cast<Tap*>(tables + tables_size);
@@ -81,10 +97,24 @@ void prepare(Context& ctx,
   float* const xs = x.as<float>();
   for (std::int64_t n = 0; n < out.n; ++n)
     y.as<std::int32_t>()[n] = labels.as<std::int32_t>()[samples[n]];
+  const bool augmented = opts.augment.active();
+  // Row h of sample n as it goes on: in the data set, or augmented into the thread's bytes.
+  const auto source_row = [&](std::int64_t n, std::int64_t h) -> const std::uint8_t* {
+    const std::uint8_t* const image = pixels + samples[n] * in.per_sample();
+    if (!augmented) return image + h * in_row;
+    float* const own = rows + (5 * omp_get_thread_num() + 4) * row_floats;
+    auto* const bytes = reinterpret_cast<std::uint8_t*>(own);
+    augmented_row(image, in, draw_placement(opts.augment, state->step, n), h, bytes);
+    return bytes;
+  };
   if (!resize && !padded) {
     const std::int64_t grain = std::max<std::int64_t>(1, 4096 / out.per_sample());
     parallel_for(ctx, out.n, grain, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t n = begin; n < end; ++n)
+      for (std::int64_t n = begin; augmented && n < end; ++n) {
+        for (std::int64_t h = 0; h < in.h; ++h)
+          normalise(source_row(n, h), in_row, in.c, levels, xs + (n * in.h + h) * in_row);
+      }
+      for (std::int64_t n = begin; !augmented && n < end; ++n)
         normalise(pixels + samples[n] * in.per_sample(),
                   in.per_sample(),
                   in.c,
@@ -98,15 +128,14 @@ void prepare(Context& ctx,
   fill_taps(in.h, out.h, taps);
   const std::int64_t grain = std::max<std::int64_t>(1, 4096 / out_row);
   parallel_for(ctx, out.n * out.h, grain, [&](std::int64_t begin, std::int64_t end) {
-    float* const upper = rows + 4 * omp_get_thread_num() * row_floats;
+    float* const upper = rows + 5 * omp_get_thread_num() * row_floats;
     float* const lower = upper + row_floats;
     float* const blended = lower + row_floats;
     float* const narrow = blended + row_floats;
     for (std::int64_t i = begin; i < end; ++i) {
       const Tap tap = taps[i % out.h];
-      const std::uint8_t* const image = pixels + samples[i / out.h] * in.per_sample();
-      normalise(image + tap.lower * in_row, in_row, in.c, levels, lower);
-      normalise(image + tap.upper * in_row, in_row, in.c, levels, upper);
+      normalise(source_row(i / out.h, tap.lower), in_row, in.c, levels, lower);
+      normalise(source_row(i / out.h, tap.upper), in_row, in.c, levels, upper);
       map_range(
           0,
           in_row,

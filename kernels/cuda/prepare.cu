@@ -13,12 +13,31 @@ struct Source {
   const std::uint8_t* images;
   const std::int32_t *labels, *order;
   int h, w, c;
+  AugmentOpts augment;
 };
 
 // (pixel / 255 - mean) / stddev = pixel * scale + shift
 struct Scaling {
   float scale[4], shift[4];
 };
+
+// Channel 0 of two pixels of one row, blended; black outside of the image.
+LAMINA_DEVICE float blend(const Source& from,
+                          const std::uint8_t* image,
+                          int row,
+                          const cuda::Taps& columns,
+                          const Placement& place) {
+  row += place.down;
+  if (row < 0 || row >= from.h) return 0.0f;
+  const std::uint8_t* const pixels = image + static_cast<std::int64_t>(row) * from.w * from.c;
+  float value = 0.0f;
+  for (int b = 0; b < 2; ++b) {
+    const int column = place.column(columns.index[b], from.w);
+    if (column >= 0 && column < from.w)
+      value += columns.weight[b] * static_cast<float>(pixels[column * from.c]);
+  }
+  return value;
+}
 
 // Indexed by a variable, an array of a kernel's arguments would be copied to local memory.
 LAMINA_DEVICE float pick(const float (&values)[4], int c) {
@@ -50,14 +69,11 @@ LAMINA_KERNEL gather(Source from,
     const cuda::Taps rows = cuda::taps_of(p, from.h, p_size),
                      columns = cuda::taps_of(q, from.w, q_size);
     const std::uint8_t* const image = from.images + sample * from.h * from.w * from.c + c;
+    const Placement place =
+        from.augment.active() ? draw_placement(from.augment, state->step, n) : Placement{};
     float value = 0.0f;
-    for (int a = 0; a < 2; ++a) {
-      const std::uint8_t* const row =
-          image + static_cast<std::int64_t>(rows.index[a]) * from.w * from.c;
-      value +=
-          rows.weight[a] * (columns.weight[0] * static_cast<float>(row[columns.index[0] * from.c]) +
-                            columns.weight[1] * static_cast<float>(row[columns.index[1] * from.c]));
-    }
+    for (int a = 0; a < 2; ++a)
+      value += rows.weight[a] * blend(from, image, rows.index[a], columns, place);
     x[i] = cuda::from_f32<T>(value * pick(scaling.scale, c) + pick(scaling.shift, c));
   }
 }
@@ -84,7 +100,8 @@ void cuda::prepare(Context& ctx,
                     order.as<std::int32_t>(),
                     static_cast<int>(images.shape.h),
                     static_cast<int>(images.shape.w),
-                    static_cast<int>(images.shape.c)};
+                    static_cast<int>(images.shape.c),
+                    opts.augment};
   visit_compute(x.dtype, "prepare", [&]<class T>(T) {
     launch(ctx,
            "prepare",

@@ -49,7 +49,7 @@ Problem make_problem(const Case& c, const std::string& regime, DType dtype) {
                    out("y", DType::i32, features(1, c.x.n))};
   problem.slot("x").sparse = c.x.c > c.image.c;
   PrepareOpts opts = c.opts;
-  if (black_and_white) opts = {};  // 0 and 255 become 0 and 1
+  if (black_and_white) opts = {.augment = opts.augment};  // 0 and 255 become 0 and 1
   problem.body = [opts](Call& call) {
     prepare(call.ctx(),
             opts,
@@ -134,6 +134,44 @@ TEST_P(PrepareKernel, PadsChannels) {
     if (c.x.h == c.image.h) table.check(make_problem, c, "exact");
     table.check(real_problem, c);
   }
+}
+
+// Crops and mirrors, with and without the other steps; a step of which some samples are mirrored.
+TEST_P(PrepareKernel, Augments) {
+  Table table(GetParam());
+  const auto augmented = [](PrepareOpts opts, int padding, bool flip) {
+    opts.augment = {padding, flip, 11};
+    return opts;
+  };
+  for (const Case& c : std::vector<Case>{
+           {"crop", 9, {1, 6, 5, 1}, {7, 6, 5, 1}, augmented(kMnist, 2, false), 1},
+           {"flip", 9, {1, 4, 7, 3}, {8, 4, 7, 3}, augmented(kFourChannels, 0, true)},
+           {"crop_beyond", 9, {1, 2, 3, 2}, {9, 2, 3, 2}, augmented(kFourChannels, 5, true)},
+           {"cifar@16", 20, {1, 32, 32, 3}, {16, 32, 32, 3}, augmented(kFourChannels, 4, true), 3},
+           {"resized", 9, {1, 5, 6, 3}, {6, 9, 11, 3}, augmented(kFourChannels, 2, true), 2},
+           {"channels_padded", 9, {1, 5, 6, 3}, {6, 5, 6, 8}, augmented(kFourChannels, 1, true)},
+       })
+    table.check(real_problem, c);
+}
+
+// Drawn by hand: the mirror first, then the shift; what comes from outside is black.
+TEST(Augment, PlacesPixels) {
+  const Placement moved{.down = 1, .right = -2}, mirrored{.right = 1, .mirrored = true};
+  EXPECT_EQ(moved.column(0, 5), -2);
+  EXPECT_EQ(mirrored.column(0, 5), 5);
+  EXPECT_EQ(mirrored.column(4, 5), 1);
+  int flips = 0, furthest = 0;
+  bool same = true;
+  for (int n = 0; n < 1000; ++n) {
+    const Placement place = draw_placement({3, true, 7}, 2, n);
+    flips += place.mirrored;
+    furthest = std::max({furthest, std::abs(place.down), std::abs(place.right)});
+    same = same && place.down == place.right;
+  }
+  EXPECT_NEAR(flips, 500, 80);  // five standard deviations
+  EXPECT_EQ(furthest, 3);
+  EXPECT_FALSE(same);
+  EXPECT_FALSE(draw_placement({3, false, 7}, 2, 0).mirrored);
 }
 
 // Every pixel value through the same arithmetic, at an offset no power of two away.
