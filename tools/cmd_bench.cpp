@@ -32,7 +32,7 @@ struct BenchFlags {
 };
 
 constexpr std::int64_t kBatchesOfImages = 16;  // more than the caches of one step hold
-constexpr int kLayerSteps = 50;
+constexpr std::int64_t kLayerSteps = 50;       // at most, and no more than --steps
 
 double now_ms() {
   return std::chrono::duration<double, std::milli>(
@@ -105,7 +105,7 @@ class Bench {
     return (now_ms() - begin) / static_cast<double>(steps);
   }
 
-  std::vector<LayerTime> time_layers() {
+  std::vector<LayerTime> time_layers(std::int64_t steps) {
     Program& program = *walk_.programs().front();
     const auto& nodes = program.graph().nodes();
     layers_.push_back({"prepare", "", {}});
@@ -120,7 +120,7 @@ class Bench {
       else
         record(name, pass, now_ms() - begin_);
     });
-    for (int i = 0; i < kLayerSteps; ++i) step_by_layers();
+    for (std::int64_t i = 0; i < steps; ++i) step_by_layers();
     program.set_observer({});
     return layers_;
   }
@@ -219,7 +219,7 @@ nlohmann::ordered_json bench_net(Context& ctx, const std::string& net, const Ben
       {"ms_p10", quantile(0.1)},
       {"ms_p90", quantile(0.9)},
       {"images_per_second", static_cast<double>(flags.batch) * 1000.0 / typical}};
-  for (const LayerTime& layer : bench.time_layers()) {
+  for (const LayerTime& layer : bench.time_layers(std::min(kLayerSteps, flags.steps))) {
     if (layer.passes.empty()) continue;
     nlohmann::ordered_json row{{"name", layer.name}, {"implementation", layer.implementation}};
     double total = 0;
