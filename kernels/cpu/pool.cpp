@@ -1,4 +1,4 @@
-// Pooling: any window in pool.cpp's loops along the channels, and 2x2 with stride 2 in
+// Pooling: any window in pool.cpp's loops, sixteen channels at a time, and 2x2 with stride 2 in
 // pool_2x2.h, which is what most networks ask for.
 // SPDX-License-Identifier: Apache-2.0
 #include "kernels/pool.h"
@@ -8,6 +8,7 @@
 #include "engine/core/parallel.h"
 #include "kernels/checks.h"
 #include "kernels/cpu/pool_2x2.h"
+#include "kernels/cpu/vec.h"
 
 namespace lamina::cpu {
 namespace {
@@ -40,7 +41,55 @@ float share_of(const PoolOpts& o, const Span& rows, const Span& columns) {
 // Rows of images a thread gets at least.
 std::int64_t row_grain(const Shape& s) { return std::max<std::int64_t>(1, 8192 / (s.w * s.c)); }
 
-// Calls body(p, rows of the window, q, columns, first channel of the output) for every window.
+// Sixteen indices: one byte each in memory, as wide as floats where they are compared.
+using Bytes = std::uint8_t __attribute__((vector_size(16)));
+
+LAMINA_INLINE IntVec load_indices(const std::uint8_t* p, std::int64_t count) {
+  Bytes b{};
+  std::memcpy(&b, p, static_cast<std::size_t>(count));
+  // Spelt out: this is what compilers turn into one instruction.
+  return IntVec{b[0],
+                b[1],
+                b[2],
+                b[3],
+                b[4],
+                b[5],
+                b[6],
+                b[7],
+                b[8],
+                b[9],
+                b[10],
+                b[11],
+                b[12],
+                b[13],
+                b[14],
+                b[15]};
+}
+LAMINA_INLINE void store_indices(std::uint8_t* p, const IntVec& v, std::int64_t count) {
+  const Bytes b = __builtin_convertvector(v, Bytes);
+  std::memcpy(p, &b, static_cast<std::size_t>(count));
+}
+
+LAMINA_INLINE Vec load_some(const float* p, std::int64_t count) {
+  return count == kLanes ? load(p) : load_part(p, count);
+}
+LAMINA_INLINE void store_some(float* p, const Vec& v, std::int64_t count) {
+  if (count == kLanes)
+    store(p, v);
+  else
+    store_part(p, v, count);
+}
+
+// Calls body(first channel, how many) for the channels of a pixel, sixteen at a time. Bodies hold
+// all they need by value: they store through char, which may change any object in memory.
+template <class Body>
+LAMINA_INLINE void for_each_lanes(std::int64_t channels, const Body body) {
+  std::int64_t c = 0;
+  for (; c + kLanes <= channels; c += kLanes) body(c, kLanes);
+  if (c < channels) body(c, channels - c);
+}
+
+// Calls body(image, rows of the window, columns, first channel of the output) for every window.
 template <class Body>
 void for_each_window(
     const Context& ctx, const PoolOpts& o, const Shape& x, const Shape& y, const Body& body) {
@@ -111,33 +160,35 @@ void max_pool_forward(
     max_pool_2x2_forward(ctx, x.shape, y.shape, xs, ys, winners);
     return;
   }
-  const Shape& in = x.shape;
+  const Shape in = x.shape;
+  const std::int64_t across = opts.s;
   for_each_window(
       ctx,
       opts,
       in,
       y.shape,
-      [&](std::int64_t n, const Span& rows, const Span& columns, std::int64_t at) {
-        float* const best = ys + at;
-        const auto pixel = [&](std::int64_t h, std::int64_t w) {
-          return xs + ((n * in.h + h) * in.w + w) * in.c;
-        };
-        const auto offset = [&](std::int64_t h, std::int64_t w) {
-          return static_cast<std::uint8_t>((h - rows.start) * opts.s + (w - columns.start));
-        };
-        std::copy_n(pixel(rows.begin, columns.begin), in.c, best);
-        if (winners != nullptr) std::fill_n(winners + at, in.c, offset(rows.begin, columns.begin));
-        for (std::int64_t h = rows.begin; h < rows.end; ++h)
-          for (std::int64_t w = columns.begin; w < columns.end; ++w) {
-            const float* const value = pixel(h, w);
-            const std::uint8_t place = offset(h, w);
-            for (std::int64_t c = 0; c < in.c; ++c) {
+      [=](std::int64_t n, const Span& rows, const Span& columns, std::int64_t at) {
+        const float* const image = xs + n * in.h * in.w * in.c;
+        for_each_lanes(in.c, [=](std::int64_t c, std::int64_t count) {
+          const auto pixel = [=](std::int64_t h, std::int64_t w) {
+            return load_some(image + (h * in.w + w) * in.c + c, count);
+          };
+          const auto offset = [=](std::int64_t h, std::int64_t w) {
+            return static_cast<std::int32_t>((h - rows.start) * across + (w - columns.start));
+          };
+          Vec best = pixel(rows.begin, columns.begin);
+          IntVec place = IntVec{} + offset(rows.begin, columns.begin);
+          for (std::int64_t h = rows.begin; h < rows.end; ++h)
+            for (std::int64_t w = columns.begin; w < columns.end; ++w) {
+              const Vec value = pixel(h, w);
               // NaN beats every number and is beaten by nothing.
-              const bool wins = !(best[c] >= value[c]) && best[c] == best[c];
-              best[c] = wins ? value[c] : best[c];
-              if (winners != nullptr) winners[at + c] = wins ? place : winners[at + c];
+              const IntVec wins = ~(best >= value) & (best == best);
+              best = wins ? value : best;
+              place = wins ? IntVec{} + offset(h, w) : place;
             }
-          }
+          store_some(ys + at + c, best, count);
+          if (winners != nullptr) store_indices(winners + at + c, place, count);
+        });
       });
 }
 
@@ -151,15 +202,20 @@ void max_pool_backward(
     max_pool_2x2_backward(ctx, in, dy.shape, dys, winners, dx.as<float>());
     return;
   }
+  const std::int64_t channels = in.c;
   for_each_pixel(ctx,
                  opts,
                  in,
                  dy.shape,
                  dx.as<float>(),
-                 [&](float* pixel, std::int64_t at, std::int64_t offset, const Span&, const Span&) {
-                   const auto place = static_cast<std::uint8_t>(offset);
-                   for (std::int64_t c = 0; c < in.c; ++c)
-                     pixel[c] += winners[at + c] == place ? dys[at + c] : 0.0f;
+                 [=](float* pixel, std::int64_t at, std::int64_t offset, const Span&, const Span&) {
+                   const IntVec place = IntVec{} + static_cast<std::int32_t>(offset);
+                   for_each_lanes(channels, [=](std::int64_t c, std::int64_t count) {
+                     const Vec gradient = load_some(dys + at + c, count);
+                     const IntVec won = load_indices(winners + at + c, count) == place;
+                     const Vec sum = load_some(pixel + c, count) + (won ? gradient : Vec{});
+                     store_some(pixel + c, sum, count);
+                   });
                  });
 }
 
@@ -171,20 +227,22 @@ void avg_pool_forward(Context& ctx, const PoolOpts& opts, const Tensor& x, const
     avg_pool_2x2_forward(ctx, in, y.shape, xs, y.as<float>());
     return;
   }
+  const Shape size = in;
+  float* const ys = y.as<float>();
   for_each_window(ctx,
                   opts,
                   in,
                   y.shape,
-                  [&](std::int64_t n, const Span& rows, const Span& columns, std::int64_t at) {
-                    float* const sum = y.as<float>() + at;
-                    std::fill_n(sum, in.c, 0.0f);
-                    for (std::int64_t h = rows.begin; h < rows.end; ++h)
-                      for (std::int64_t w = columns.begin; w < columns.end; ++w) {
-                        const float* const value = xs + ((n * in.h + h) * in.w + w) * in.c;
-                        for (std::int64_t c = 0; c < in.c; ++c) sum[c] += value[c];
-                      }
+                  [=](std::int64_t n, const Span& rows, const Span& columns, std::int64_t at) {
+                    const float* const image = xs + n * size.h * size.w * size.c;
                     const float share = share_of(opts, rows, columns);
-                    for (std::int64_t c = 0; c < in.c; ++c) sum[c] *= share;
+                    for_each_lanes(size.c, [=](std::int64_t c, std::int64_t count) {
+                      Vec sum{};
+                      for (std::int64_t h = rows.begin; h < rows.end; ++h)
+                        for (std::int64_t w = columns.begin; w < columns.end; ++w)
+                          sum += load_some(image + (h * size.w + w) * size.c + c, count);
+                      store_some(ys + at + c, sum * share, count);
+                    });
                   });
 }
 
@@ -196,15 +254,19 @@ void avg_pool_backward(Context& ctx, const PoolOpts& opts, const Tensor& dy, con
     avg_pool_2x2_backward(ctx, in, dy.shape, dys, dx.as<float>());
     return;
   }
+  const std::int64_t channels = in.c;
   for_each_pixel(
       ctx,
       opts,
       in,
       dy.shape,
       dx.as<float>(),
-      [&](float* pixel, std::int64_t at, std::int64_t, const Span& rows, const Span& columns) {
+      [=](float* pixel, std::int64_t at, std::int64_t, const Span& rows, const Span& columns) {
         const float share = share_of(opts, rows, columns);
-        for (std::int64_t c = 0; c < in.c; ++c) pixel[c] += dys[at + c] * share;
+        for_each_lanes(channels, [=](std::int64_t c, std::int64_t count) {
+          const Vec sum = load_some(pixel + c, count) + load_some(dys + at + c, count) * share;
+          store_some(pixel + c, sum, count);
+        });
       });
 }
 
