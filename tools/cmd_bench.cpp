@@ -7,6 +7,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
+#include <ctime>
 #include <map>
 #include <nlohmann/json.hpp>
 
@@ -28,13 +29,16 @@ struct BenchFlags {
   std::string device = "auto", optimizer = "adam", precision = "fp32";
   std::int64_t batch = 64, threads = 0, steps = 200, warmup = 20;
   NetFlags options;
-  bool json = false, no_fuse = false, no_graph = false, autotune = false;
+  bool json = false, no_fuse = false, no_graph = false, no_layers = false, autotune = false,
+       cpu_time = false;
 };
 
 constexpr std::int64_t kBatchesOfImages = 16;  // more than the caches of one step hold
-constexpr std::int64_t kLayerSteps = 50;       // at most, and no more than --steps
+constexpr std::int64_t kLayerSteps = 50;       // at most
 
-double now_ms() {
+// Wall time, or what all threads of the process spent on a processor.
+double now_ms(bool processor) {
+  if (processor) return 1e3 * static_cast<double>(std::clock()) / CLOCKS_PER_SEC;
   return std::chrono::duration<double, std::milli>(
              std::chrono::steady_clock::now().time_since_epoch())
       .count();
@@ -74,6 +78,7 @@ class Bench {
  public:
   Bench(Context& ctx, const std::string& net, const BenchFlags& flags)
       : ctx_(&ctx),
+        cpu_time_(flags.cpu_time),
         model_(ctx, build_net(net, flags.options.opts()), precision_from_name(flags.precision)),
         data_(
             ctx,
@@ -98,11 +103,11 @@ class Bench {
   // The time of one step. A recorded block of steps is timed as a whole.
   double step() {
     if (cursor_ >= walk_.count()) reset_state();
-    const double begin = now_ms();
+    const double begin = now();
     const std::int64_t steps = step_.run(cursor_, TrainStep::kBlock);
     ctx_->device().synchronize();
     cursor_ += steps * walk_.batch();
-    return (now_ms() - begin) / static_cast<double>(steps);
+    return (now() - begin) / static_cast<double>(steps);
   }
 
   std::vector<LayerTime> time_layers(std::int64_t steps) {
@@ -116,9 +121,9 @@ class Bench {
     program.set_observer([&](const std::string& name, const char* pass, bool begin) {
       ctx_->device().synchronize();
       if (begin)
-        begin_ = now_ms();
+        begin_ = now();
       else
-        record(name, pass, now_ms() - begin_);
+        record(name, pass, now() - begin_);
     });
     for (std::int64_t i = 0; i < steps; ++i) step_by_layers();
     program.set_observer({});
@@ -162,13 +167,13 @@ class Bench {
    public:
     Clock(Bench& bench, const char* name) : bench_(bench), name_(name) {
       bench_.ctx_->device().synchronize();
-      start_ = now_ms();
+      start_ = bench_.now();
     }
     Clock(const Clock&) = delete;
     Clock& operator=(const Clock&) = delete;
     ~Clock() {
       bench_.ctx_->device().synchronize();
-      bench_.record(name_, "", now_ms() - start_);
+      bench_.record(name_, "", bench_.now() - start_);
     }
 
    private:
@@ -181,7 +186,10 @@ class Bench {
     return walk_.load(cursor_);
   }
 
+  double now() const { return now_ms(cpu_time_); }
+
   Context* ctx_;
+  bool cpu_time_;
   Model model_;
   DeviceDataset data_;
   BatchWalk walk_;
@@ -213,13 +221,16 @@ nlohmann::ordered_json bench_net(Context& ctx, const std::string& net, const Ben
       {"precision", flags.precision},
       {"autotune", flags.autotune},
       {"optimizer", flags.optimizer},
+      {"clock", flags.cpu_time ? "processor" : "wall"},
       {"steps", flags.steps},
       {"ms_per_step", typical},
       {"ms_min", times.front()},
       {"ms_p10", quantile(0.1)},
       {"ms_p90", quantile(0.9)},
       {"images_per_second", static_cast<double>(flags.batch) * 1000.0 / typical}};
-  for (const LayerTime& layer : bench.time_layers(std::min(kLayerSteps, flags.steps))) {
+  json["layers"] = nlohmann::ordered_json::array();
+  if (flags.no_layers) return json;
+  for (const LayerTime& layer : bench.time_layers(std::min(flags.steps, kLayerSteps))) {
     if (layer.passes.empty()) continue;
     nlohmann::ordered_json row{{"name", layer.name}, {"implementation", layer.implementation}};
     double total = 0;
@@ -248,6 +259,7 @@ void print_text(const nlohmann::ordered_json& json) {
       json["ms_p10"].get<double>(),
       json["ms_p90"].get<double>(),
       json["images_per_second"].get<double>());
+  if (json["layers"].empty()) return;
   fmt::print("{:<20}{:>12}{:>12}{:>10}  {}\n",
              "layer",
              "forward ms",
@@ -297,6 +309,8 @@ void add_bench(CLI::App& app) {
   command->add_option("--precision", flags->precision, "fp32; tf32, bf16 or fp16 with cuda");
   command->add_flag("--no-fuse", flags->no_fuse, "run every layer by itself");
   command->add_flag("--no-graph", flags->no_graph, "launch every kernel of every step by itself");
+  command->add_flag("--no-layers", flags->no_layers, "leave the table of layers out");
+  command->add_flag("--cpu-time", flags->cpu_time, "processor time of all threads, not wall time");
   command->add_flag("--autotune", flags->autotune, "choose cuDNN's engines by their time");
   command->add_flag("--json", flags->json, "print JSON");
   command->callback([flags] { bench(*flags); });
