@@ -76,8 +76,9 @@ class Conv2dLayer : public Layer {
     return std::make_unique<Conv2dLayer>(opts);
   }
   std::unique_ptr<LayerOp> compile(const CompileArgs& args) const override {
-    return std::make_unique<Conv2dOp>(args, describe_conv(opts_, args.x[0]));
+    return std::make_unique<Conv2dOp>(args, desc(args.x[0]));
   }
+  Conv2dDesc desc(const Shape& x) const { return describe_conv(opts_, x); }
 
  private:
   Conv2dOpts opts_;
@@ -87,6 +88,12 @@ class Conv2dLayer : public Layer {
 
 ValueId conv2d(Graph& graph, const std::string& name, ValueId x, const Conv2dOpts& opts) {
   return graph.add(name, std::make_shared<Conv2dLayer>(opts), {x});
+}
+
+std::optional<Conv2dDesc> conv2d_desc(const Layer& layer, const Shape& x) {
+  const auto* const conv = dynamic_cast<const Conv2dLayer*>(&layer);
+  if (conv == nullptr) return std::nullopt;
+  return conv->desc(x);
 }
 
 }  // namespace lamina::nn
