@@ -228,8 +228,8 @@ def parse():
     parser.add_argument("--full", action="store_true",
                         help="the same with images and classes as the nets define them")
     parser.add_argument("--adam", action="store_true",
-                        help="one step of `lamina train` instead (tools/torch_adam.py), of the "
-                        "nets without dropout or of those named")
+                        help="one step of `lamina train` instead (tools/torch_adam.py), of "
+                        "some nets of one channel or of those named")
     parser.add_argument("--batch", type=int, default=7)
     parser.add_argument("--size", type=int, help="height and width, as in `lamina run`")
     parser.add_argument("--classes", type=int, help="classes, as in `lamina run`")

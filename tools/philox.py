@@ -4,6 +4,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import numpy
 
+SHUFFLE_STREAM, SPLIT_STREAM = 0x01000000, 0x02000000  # stream::kShuffle, kSplit
 TEST_STREAM = 0x06000000  # stream::kTest
 
 _LOW = numpy.uint64(0xFFFFFFFF)
@@ -31,3 +32,19 @@ def bits(seed, stream, count, step=0):
 def uniform(seed, stream, count, step=0):
     """The first `count` numbers of a stream in [0, 1), as float64; exact in float32."""
     return (bits(seed, stream, count, step) >> 8).astype(numpy.float64) * 2.0**-24
+
+
+def shuffled(seed, stream, items, epoch=0):
+    """The items in the order of engine/data/split.h, shuffled_order()."""
+    order = list(items)
+    # One draw out of billions would be drawn again for evenness; no comparison meets it.
+    for left, word in zip(range(len(order), 1, -1), bits(seed, stream, len(order), epoch)):
+        other = int(word) * left >> 32
+        order[left - 1], order[other] = order[other], order[left - 1]
+    return order
+
+
+def first_epoch(seed, count):
+    """The order in which a run without a validation share takes its samples first."""
+    split = shuffled(seed, SPLIT_STREAM, range(count))
+    return shuffled(seed, SHUFFLE_STREAM, split)

@@ -71,6 +71,7 @@ class Case(NamedTuple):
     train: bool
     size: Optional[int] = None
     classes: Optional[int] = None
+    dropouts: tuple = ()  # what each dropout multiplies its input by, in their order; else nothing
 
 
 class Evaluator:
@@ -79,6 +80,10 @@ class Evaluator:
     def __init__(self, case):
         self.case = case
         self.net = torch_draw.blank(case.name, case.size, case.classes).train(case.train)
+        layers = [layer for layer in self.net.modules() if isinstance(layer, nn.Dropout)]
+        for layer, factors in zip(layers, case.dropouts):
+            layer.register_forward_hook(lambda _layer, _inputs, y, factors=factors:
+                                        y * torch.from_numpy(factors).to(y.dtype))
         large = sum(p.numel() for p in self.net.parameters()) > _LARGE
         torch.set_num_threads(min(2, os.cpu_count()) if large else 1)
 
