@@ -53,8 +53,8 @@ def draw(plan, seed, train):
     """A case; that of a small net is drawn again while a decision hangs on the last bits."""
     for attempt in range(TRIES):
         drawn = torch_draw.draw(plan.name, plan.batch, seed + 1000 * attempt, plan.size,
-                                plan.classes)
-        case = torch_oracle.Case(plan.name, *drawn, train, plan.size, plan.classes)
+                                plan.classes, plan.width)
+        case = torch_oracle.Case(plan.name, *drawn, train, plan.size, plan.classes, plan.width)
         if plan.name not in torch_suite.SMALL:
             return torch_oracle.clear(case, seed)
         if torch_oracle.closest_tie(case) >= torch_oracle.SAFE_TIE:
@@ -62,7 +62,7 @@ def draw(plan, seed, train):
     return case
 
 
-def run_lamina(args, case):
+def run_lamina(args, case, fuse):
     """What `lamina run` makes of the same numbers, under the keys of torch_oracle.Truth."""
     # In memory where there is such a folder: the largest nets have half a gigabyte of weights.
     shared = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
@@ -74,14 +74,14 @@ def run_lamina(args, case):
         safetensors_io.write(path["labels"], {"labels": case.labels})
         command = [args.lamina, "run", case.name, "--device", args.device, "--dropout", "0",
                    "--precision", args.precision]
-        for key in ("size", "classes"):
+        for key in ("size", "classes", "width"):
             if getattr(case, key) is not None:
                 command += [f"--{key}", str(getattr(case, key))]
         for key in ("weights", "input", "labels", "output", "grads"):
             command += [f"--{key}", path[key]]
         if case.train:
             command += ["--train", "--weights-out", path["weights-out"]]
-        if args.no_fuse:
+        if not fuse:
             command.append("--no-fuse")
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
@@ -112,21 +112,23 @@ class Row:
             self.problem = "FAIL"
 
 
-def judge(truth, ours):
+def judge(truth, ours, prefix=""):
+    """A row for each tensor of either side; prefix stands before their names."""
     rows = []
     for key in [*truth.results, *(key for key in ours if key not in truth.results)]:
         if key not in ours and key in truth.slopes and key != "output":
             continue  # an auxiliary head, judged by what the loss and the gradients make of it
         if key not in ours or key not in truth.results:
             side = "lamina" if key not in ours else "PyTorch"
-            rows.append(Row(key, 0, problem=f"{side} has no such tensor"))
+            rows.append(Row(prefix + key, 0, problem=f"{side} has no such tensor"))
             continue
         expected, got = truth.results[key], ours[key]
         if expected.shape != got.shape:
-            rows.append(Row(key, got.size, problem=f"shape {got.shape}, PyTorch {expected.shape}"))
+            rows.append(Row(prefix + key, got.size,
+                            problem=f"shape {got.shape}, PyTorch {expected.shape}"))
             continue
-        rows.append(Row(key, got.size, torch_oracle.distance(got, expected), truth.distances[key],
-                        truth.budget(key)))
+        rows.append(Row(prefix + key, got.size, torch_oracle.distance(got, expected),
+                        truth.distances[key], truth.budget(key)))
     return rows
 
 
@@ -157,20 +159,24 @@ def compare(args, plan, train, table):
     name, mode = plan.name, "train" if train else "eval"
     spoken = "" if args.precision == "fp32" else f"{args.precision}, "
     spoken += "" if plan.size is None else f"size {plan.size}, "
+    spoken += "" if plan.width is None else f"width {plan.width}, "
     result = {"net": name, "batch": plan.batch, "train": train, "precision": args.precision,
               "device": args.device, "draws": args.seeds, "within": False, "nearest": None,
               "share": None}
     for seed in range(args.seed, args.seed + args.seeds):
         case = draw(plan, seed, train)
         try:
-            ours = run_lamina(args, case)
+            ours = run_lamina(args, case, not args.no_fuse)
+            unfused = run_lamina(args, case, False) if plan.unfused_too else None
         except LaminaFailed as failure:
             print(f"{name}, {spoken}batch {plan.batch}, {mode} mode: FAILED\n{failure}", flush=True)
             return result
         truth = torch_oracle.Truth(case, args.precision, pooled=name not in torch_suite.SMALL)
         turned += truth.open_decisions
         draws.append(judge(truth, ours))
-        del truth, ours
+        if unfused:
+            draws[-1] += judge(truth, unfused, "unfused ")
+        del truth, ours, unfused
     rows = pool(draws)
     well = not any(row.problem for row in rows)
     worst = max(rows, key=lambda row: row.share)

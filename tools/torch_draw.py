@@ -27,13 +27,13 @@ class _WithoutValues(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-def blank(name, size=None, classes=None):
+def blank(name, size=None, classes=None, width=None):
     """The module of a net with dropout off and no sensible values in it."""
     with _WithoutValues():
-        return torch_nets.build(name, dropout=0.0, size=size, classes=classes)
+        return torch_nets.build(name, dropout=0.0, size=size, classes=classes, width=width)
 
 
-def draw(name, batch, seed, size=None, classes=None, images=None):
+def draw(name, batch, seed, size=None, classes=None, width=None, images=None):
     """Returns (state, images, labels): numpy arrays, the state under the state_dict's names.
     images, where given, are those to use."""
     generator = torch.Generator().manual_seed(seed)
@@ -44,7 +44,7 @@ def draw(name, batch, seed, size=None, classes=None, images=None):
     def uniform(shape):
         return torch.rand(shape, generator=generator)
 
-    net = blank(name, size, classes).train()
+    net = blank(name, size, classes, width).train()
     if images is None:
         images = normal((batch, *torch_nets.input_shape(name, size))).numpy()
     labels = torch.randint(0, classes or torch_nets.default_classes(name), (batch,),

@@ -89,7 +89,6 @@ _NETS = {
     **{name: _any_size((3, 299, 299) if name == "inception_v3" else (3, 224, 224),
                        _partial(imagenet.torchvision_net, name), 1000) for name in _TORCHVISION},
     "zfnet": _sized((3, 224, 224), imagenet.ZfNet, 1000),
-    "inception_resnet_v2": _any_size((3, 299, 299), imagenet.InceptionResNetV2, 1000),
     **{f"cifar_resnet{depth}": _any_size((3, 32, 32), _partial(imagenet.CifarResNet, depth))
        for depth in (20, 32, 44, 56)},
 }
@@ -106,16 +105,41 @@ def _net(name):
     return _NETS[name]
 
 
-def build(name, dropout=None, size=None, classes=None):
+def _narrow(module, width, net, classes):
+    """Multiplies the channels of every layer, but neither the input's nor the classes."""
+    def wide(channels, fixed):
+        scaled = channels if channels == fixed else channels * width
+        if scaled != int(scaled):
+            raise SystemExit(f"{width} times {channels} channels are no whole number of them; use "
+                             "a width that divides every layer of the net.")
+        return int(scaled)
+
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d):
+            groups = layer.groups if layer.groups != layer.in_channels else None
+            channels = wide(layer.in_channels, net.shape[0])
+            layer.__init__(channels, wide(layer.out_channels, classes), layer.kernel_size,
+                           layer.stride, layer.padding, layer.dilation, groups or channels,
+                           layer.bias is not None)
+        elif isinstance(layer, nn.BatchNorm2d):
+            layer.__init__(wide(layer.num_features, None), layer.eps, layer.momentum)
+        elif isinstance(layer, nn.Linear):
+            layer.__init__(wide(layer.in_features, None), wide(layer.out_features, classes))
+
+
+def build(name, dropout=None, size=None, classes=None, width=None):
     """The module of a net.
 
     dropout replaces the probability of every dropout in it; size is another height and width of its
-    images (of a net that enlarges them, what it enlarges them to); classes another number of them.
+    images (of a net that enlarges them, what it enlarges them to); classes another number of them;
+    width multiplies the channels of every layer.
     """
     net = _net(name)
     if size is not None and not net.sized:
         raise SystemExit(f"the net '{name}' has no other size than {net.size}; leave the size out.")
     module = net.make(size=size or net.size, classes=classes or net.classes)
+    if width is not None:
+        _narrow(module, width, net, classes or net.classes)
     if dropout is not None:
         for layer in module.modules():
             if isinstance(layer, nn.Dropout):

@@ -1,5 +1,5 @@
 # The networks for ImageNet as PyTorch modules. torchvision's are its own; ZFNet and the residual
-# Inception are written down here. See tools/torch_nets.py.
+# nets for CIFAR-10 are written down here. See tools/torch_nets.py.
 # SPDX-License-Identifier: Apache-2.0
 import torch
 from torch import nn
@@ -45,109 +45,6 @@ class ZfNet(nn.Module):
 
     def forward(self, x):
         return self.classifier(self.flatten(self.features(x)))
-
-
-class BasicConv2d(nn.Module):
-    """A convolution without bias, batch norm and ReLU."""
-
-    def __init__(self, channels_in, channels_out, kernel_size, stride=1, padding=0):
-        super().__init__()
-        self.conv = nn.Conv2d(channels_in, channels_out, kernel_size, stride, padding, bias=False)
-        self.bn = nn.BatchNorm2d(channels_out, eps=0.001)
-        self.relu = nn.ReLU()
-
-    def forward(self, x):
-        return self.relu(self.bn(self.conv(x)))
-
-
-def chain(*convolutions):
-    """One convolution is itself, several are a Sequential."""
-    layers = [BasicConv2d(*arguments) for arguments in convolutions]
-    return layers[0] if len(layers) == 1 else nn.Sequential(*layers)
-
-
-class Branches(nn.Module):
-    """branch0, branch1, ... over the same input, joined along the channels."""
-
-    def __init__(self, *branches):
-        super().__init__()
-        for number, branch in enumerate(branches):
-            setattr(self, f"branch{number}", branch)
-
-    def forward(self, x):
-        return torch.cat([branch(x) for branch in self.children()], 1)
-
-
-class ResidualInception(nn.Module):
-    """x + scale * (a 1x1 convolution over the joined branches), then perhaps ReLU."""
-
-    def __init__(self, channels, width, scale, *branches, activate=True):
-        super().__init__()
-        self.scale, self.branches = scale, len(branches)
-        for number, branch in enumerate(branches):
-            setattr(self, f"branch{number}", branch)
-        self.conv2d = nn.Conv2d(width, channels, 1)
-        self.relu = nn.ReLU() if activate else None
-
-    def forward(self, x):
-        joined = torch.cat([getattr(self, f"branch{n}")(x) for n in range(self.branches)], 1)
-        y = x + self.scale * self.conv2d(joined)
-        return self.relu(y) if self.relu else y
-
-
-def block35(scale=0.17):
-    return ResidualInception(320, 128, scale, chain((320, 32, 1)),
-                             chain((320, 32, 1), (32, 32, 3, 1, 1)),
-                             chain((320, 32, 1), (32, 48, 3, 1, 1), (48, 64, 3, 1, 1)))
-
-
-def block17(scale=0.10):
-    return ResidualInception(1088, 384, scale, chain((1088, 192, 1)),
-                             chain((1088, 128, 1), (128, 160, (1, 7), 1, (0, 3)),
-                                   (160, 192, (7, 1), 1, (3, 0))))
-
-
-def block8(scale=0.20, activate=True):
-    return ResidualInception(2080, 448, scale, chain((2080, 192, 1)),
-                             chain((2080, 192, 1), (192, 224, (1, 3), 1, (0, 1)),
-                                   (224, 256, (3, 1), 1, (1, 0))), activate=activate)
-
-
-class InceptionResNetV2(nn.Module):
-    """Inception-ResNet-v2 (Szegedy et al. 2016): Inception blocks that add to their input."""
-
-    def __init__(self, classes=1000):
-        super().__init__()
-        self.conv2d_1a = BasicConv2d(3, 32, 3, 2)
-        self.conv2d_2a = BasicConv2d(32, 32, 3)
-        self.conv2d_2b = BasicConv2d(32, 64, 3, 1, 1)
-        self.maxpool_3a = nn.MaxPool2d(3, 2)
-        self.conv2d_3b = BasicConv2d(64, 80, 1)
-        self.conv2d_4a = BasicConv2d(80, 192, 3)
-        self.maxpool_5a = nn.MaxPool2d(3, 2)
-        self.mixed_5b = Branches(
-            chain((192, 96, 1)), chain((192, 48, 1), (48, 64, 5, 1, 2)),
-            chain((192, 64, 1), (64, 96, 3, 1, 1), (96, 96, 3, 1, 1)),
-            nn.Sequential(nn.AvgPool2d(3, 1, 1, count_include_pad=False), BasicConv2d(192, 64, 1)))
-        self.repeat = nn.Sequential(*(block35() for _ in range(10)))
-        self.mixed_6a = Branches(
-            chain((320, 384, 3, 2)), chain((320, 256, 1), (256, 256, 3, 1, 1), (256, 384, 3, 2)),
-            nn.MaxPool2d(3, 2))
-        self.repeat_1 = nn.Sequential(*(block17() for _ in range(20)))
-        self.mixed_7a = Branches(
-            chain((1088, 256, 1), (256, 384, 3, 2)), chain((1088, 256, 1), (256, 288, 3, 2)),
-            chain((1088, 256, 1), (256, 288, 3, 1, 1), (288, 320, 3, 2)), nn.MaxPool2d(3, 2))
-        self.repeat_2 = nn.Sequential(*(block8() for _ in range(9)))
-        self.block8 = block8(scale=1.0, activate=False)
-        self.conv2d_7b = BasicConv2d(2080, 1536, 1)
-        self.avgpool = nn.AdaptiveAvgPool2d(1)
-        self.flatten = nn.Flatten()
-        self.classif = nn.Linear(1536, classes)
-
-    def forward(self, x):
-        for layer in self.children():
-            x = layer(x)
-        return x
 
 
 class CifarBlock(nn.Module):

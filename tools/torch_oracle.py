@@ -71,6 +71,7 @@ class Case(NamedTuple):
     train: bool
     size: Optional[int] = None
     classes: Optional[int] = None
+    width: Optional[float] = None
     dropouts: tuple = ()  # what each dropout multiplies its input by, in their order; else nothing
 
 
@@ -79,7 +80,8 @@ class Evaluator:
 
     def __init__(self, case):
         self.case = case
-        self.net = torch_draw.blank(case.name, case.size, case.classes).train(case.train)
+        self.net = torch_draw.blank(case.name, case.size, case.classes, case.width)
+        self.net.train(case.train)
         layers = [layer for layer in self.net.modules() if isinstance(layer, nn.Dropout)]
         for layer, factors in zip(layers, case.dropouts):
             layer.register_forward_hook(lambda _layer, _inputs, y, factors=factors:
