@@ -107,8 +107,9 @@ class Undecide(_Mode):
 
     An activation nearer to its threshold than that falls to the other side with one sign of the
     noise and stays with the other, so that two passes with the same seed and opposite signs turn
-    each such decision exactly once. A pool compares two values: twice the width, drawn evenly.
-    `turned` counts the decisions that fell otherwise.
+    each such decision exactly once. So does a pool whose winner leads by less than the square root
+    of two widths, since it compares two values: the second takes the winner's place. `turned`
+    counts the decisions that fell otherwise.
     """
 
     def __init__(self, widths, seed, sign):
@@ -129,14 +130,14 @@ class Undecide(_Mode):
         return _Chosen.apply(x, y, mask, None)
 
     def max_pool(self, x, window):
-        y = F.max_pool2d(x.detach(), **window)
-        noise = 2 * torch.rand(x.shape, generator=self.generator, dtype=torch.float32) - 1
-        width = 2 * self.sign * self.widths[self.number - 1]
-        winners = F.max_pool2d(x.detach() + width * noise, return_indices=True, **window)[1]
+        y, winners = F.max_pool2d(x.detach(), return_indices=True, **window)
+        values, places = _first_two(x.detach(), y, window)
+        lead = values[..., 0] - values[..., 1]
         # Equal values are copies of one that an earlier pool let through: no other way to go.
-        chosen = x.detach().flatten(2).gather(2, winners.flatten(2))
-        self.turned += (chosen != y.flatten(2)).sum().item()
-        return _Chosen.apply(x, y, None, winners)
+        turned = (lead > 0) & (lead < 2**0.5 * self.widths[self.number - 1])
+        turned &= torch.randint(0, 2, y.shape, generator=self.generator) == (self.sign > 0)
+        self.turned += turned.sum().item()
+        return _Chosen.apply(x, y, None, torch.where(turned, places[..., 1], winners))
 
 
 class Clear(_Mode):
@@ -204,20 +205,29 @@ class TieWatch(_Mode):
 
     def max_pool(self, x, window):
         y = F.max_pool2d(x, **window)
-        kernel, stride, padding = (window.get(key) for key in ("kernel_size", "stride", "padding"))
-        kernel, stride = _pair(kernel), _pair(stride or kernel)
-        padding = _pair(padding or 0)
-        # ceil_mode reads beyond the edge: pad there too.
-        beyond = [max(0, (n - 1) * s + k - h - 2 * p) for n, s, k, h, p in
-                  zip(y.shape[2:], stride, kernel, x.shape[2:], padding)]
-        padded = F.pad(x, (padding[1], padding[1] + beyond[1], padding[0], padding[0] + beyond[0]),
-                       value=float("-inf"))
-        windows = padded.unfold(2, kernel[0], stride[0]).unfold(3, kernel[1], stride[1])
-        windows = windows[:, :, :y.shape[2], :y.shape[3]].flatten(4)
-        first, second = windows.topk(2, dim=4).values.unbind(4)
+        first, second = _first_two(x, y, window)[0].unbind(4)
         # Zeros behind a ReLU tie, and pass no gradient whoever wins.
         self._note((first - second)[first != 0])
         return y
+
+
+def _first_two(x, y, window):
+    """The two largest values of every window of a max pool from x to y, [N, C, P, Q, 2], and their
+    places in the flattened map."""
+    kernel, stride, padding = (window.get(key) for key in ("kernel_size", "stride", "padding"))
+    kernel, stride = _pair(kernel), _pair(stride or kernel)
+    padding = _pair(padding or 0)
+    # ceil_mode reads beyond the edge: pad there too.
+    beyond = [max(0, (n - 1) * s + k - h - 2 * p) for n, s, k, h, p in
+              zip(y.shape[2:], stride, kernel, x.shape[2:], padding)]
+    padded = F.pad(x, (padding[1], padding[1] + beyond[1], padding[0], padding[0] + beyond[0]),
+                   value=float("-inf"))
+    windows = padded.unfold(2, kernel[0], stride[0]).unfold(3, kernel[1], stride[1])
+    values, within = windows[:, :, :y.shape[2], :y.shape[3]].flatten(4).topk(2, dim=4)
+    row, column = (torch.arange(n) * s - p for n, s, p in zip(y.shape[2:], stride, padding))
+    row = row.view(-1, 1, 1) + torch.div(within, kernel[1], rounding_mode="floor")
+    column = column.view(1, -1, 1) + within % kernel[1]
+    return values, row * x.shape[3] + column
 
 
 def _pair(value):
