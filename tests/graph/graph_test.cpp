@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "engine/graph/fuse.h"
+#include "kernels/conv2d.h"
 #include "layers/activation.h"
 #include "layers/add.h"
 #include "layers/batch_norm.h"
@@ -113,6 +114,40 @@ TEST(Fuse, ActivationsJoinTheirProducers) {
   EXPECT_EQ(fused.nodes().size(), g.nodes().size() - 4);
   for (const Node& node : fused.nodes())
     EXPECT_EQ(node.layer->activation(), Act::none) << node.name;
+}
+
+TEST(Fuse, AConvolutionTellsWhatItAsksOfItsBackend) {
+  Graph g("Net", {1, 9, 9, 4});
+  const ValueId x = nn::conv2d(g,
+                               "conv",
+                               g.input(),
+                               {.k = 6,
+                                .kernel = {3, 5},
+                                .stride = {2, 1},
+                                .pad = {1, 2},
+                                .dilation = {1, 2},
+                                .groups = 2,
+                                .bias = false});
+  nn::max_pool2d(g, "pool", x, {.kernel = 2});
+  const std::optional<Conv2dDesc> desc =
+      nn::conv2d_desc(*g.nodes()[0].layer->with_activation(Act::relu), {8, 9, 9, 4});
+  ASSERT_TRUE(desc);
+  EXPECT_EQ(desc->x, (Shape{8, 9, 9, 4}));
+  EXPECT_EQ(desc->y(), g.shape(x).with_n(8));
+  const std::vector<std::int64_t> numbers{desc->k,
+                                          desc->r,
+                                          desc->s,
+                                          desc->stride_h,
+                                          desc->stride_w,
+                                          desc->pad_h,
+                                          desc->pad_w,
+                                          desc->dilation_h,
+                                          desc->dilation_w,
+                                          desc->groups};
+  EXPECT_EQ(numbers, (std::vector<std::int64_t>{6, 3, 5, 2, 1, 1, 2, 1, 2, 2}));
+  EXPECT_FALSE(desc->bias);
+  EXPECT_EQ(desc->act, Act::relu);
+  EXPECT_FALSE(nn::conv2d_desc(*g.nodes()[1].layer, {8, 5, 5, 6}));
 }
 
 TEST(Fuse, SumsJoinTheBatchNormInFront) {
