@@ -182,14 +182,21 @@ std::size_t count_plans(const std::string& text) {
   return count;
 }
 
-// Drops what follows the number of an engine: "eng1_k2=3_k3=0" is eng1 with two knobs set.
-std::string without_knobs(const std::string& text) {
+// "cuDNN backward_data eng1_k2=3 0 B" as "dx eng1 0 B": without the engine's knobs.
+std::string shortened(const std::string& text) {
   std::string kept;
   bool knobs = false;
   for (std::size_t at = 0; at < text.size(); ++at) {
     knobs = text.compare(at, 2, "_k") == 0 || (knobs && text[at] != ' ');
     if (!knobs) kept += text[at];
   }
+  const auto replace = [&](std::string_view name, std::string_view with) {
+    for (std::size_t at; (at = kept.find(name)) != std::string::npos;)
+      kept.replace(at, name.size(), with);
+  };
+  replace("cuDNN forward", "forward");
+  replace("backward_data", "dx");
+  replace("backward_weights", "dw");
   return kept;
 }
 
@@ -244,7 +251,7 @@ int run(const Options& opts) {
     processes.pop_front();
     plans += answer.planned ? count_plans(answer.text) : 0;
     failed += answer.planned ? 0 : 1;
-    const std::string text = opts.knobs ? answer.text : without_knobs(answer.text);
+    const std::string text = opts.knobs ? answer.text : shortened(answer.text);
     rows.add(question, answer.planned ? text : "FAILED: " + answer.text);
     const bool last = answered + 1 == questions.size();
     if (last || questions[answered + 1].conv != question.conv) rows.print(*question.conv);
@@ -277,7 +284,7 @@ int main(int argc, char** argv) {
       ->allow_extra_args(false);
   app.add_option("--batch", opts.batch, "samples");
   app.add_option("--jobs", opts.jobs, "layers planned at once")->check(CLI::PositiveNumber);
-  app.add_flag("--knobs", opts.knobs, "print the knobs of each engine too");
+  app.add_flag("--knobs", opts.knobs, "print the knobs of each engine, and nothing shortened");
   CLI11_PARSE(app, argc, argv);
   if (!opts.this_device && opts.devices.empty()) {
     fmt::print(stderr, "cuda_plans: name --device files, or give --this-device.\n");
