@@ -45,6 +45,7 @@ import torch_suite  # noqa: E402
 
 BATCHES = (1, 7, 64)
 TRIES = 20
+REDRAWS, FEW_OPEN = 4, 4
 DRAWS_TO_DECIDE = 4
 
 
@@ -63,6 +64,20 @@ def draw(plan, seed, train):
         if torch_oracle.closest_tie(case) >= torch_oracle.SAFE_TIE:
             return case
     return case
+
+
+def draw_truth(args, plan, seed, train):
+    """The truth of a case. A single open decision hides errors of a hundredth of a gradient: where
+    the suite meets a few, it draws again and takes the case that has the fewest."""
+    best = None
+    for attempt in range(REDRAWS if args.suite else 1):
+        case = draw(plan, seed + 100 * attempt, train)
+        truth = torch_oracle.Truth(case, args.precision, pooled=plan.name not in torch_suite.SMALL)
+        if best is None or truth.open_decisions < best.open_decisions:
+            best = truth
+        if not 0 < best.open_decisions <= FEW_OPEN:
+            break
+    return best
 
 
 def run_lamina(args, case, fuse):
@@ -167,14 +182,13 @@ def compare(args, plan, train, table):
               "device": args.device, "draws": args.seeds, "within": False, "nearest": None,
               "share": None}
     while len(draws) < wanted:
-        case = draw(plan, args.seed + len(draws), train)
+        truth = draw_truth(args, plan, args.seed + len(draws), train)
         try:
-            ours = run_lamina(args, case, not args.no_fuse)
-            unfused = run_lamina(args, case, False) if plan.unfused_too else None
+            ours = run_lamina(args, truth.case, not args.no_fuse)
+            unfused = run_lamina(args, truth.case, False) if plan.unfused_too else None
         except LaminaFailed as failure:
             print(f"{name}, {spoken}batch {plan.batch}, {mode} mode: FAILED\n{failure}", flush=True)
             return result
-        truth = torch_oracle.Truth(case, args.precision, pooled=name not in torch_suite.SMALL)
         turned += truth.open_decisions
         draws.append(judge(truth, ours))
         if unfused:

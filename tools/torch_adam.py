@@ -12,7 +12,7 @@
 # of the one made, a rounding of w and of each factor of the step, belong to an interval of g. What
 # lies between the true g and that interval is the least error of the gradient that explains w, and
 # none does where w moved by more than lr. The norm of these errors over a tensor must not exceed
-# what the gradient may be off by: its budget by tools/torch_oracle.py and the roundings of g itself,
+# what the gradient may be off by, its budget by tools/torch_oracle.py, and the roundings of g:
 #   budget + 2^-24 * (||g|| + 2 weight decay ||w||)
 # So every parameter is judged, none by a threshold.
 # SPDX-License-Identifier: Apache-2.0
@@ -63,8 +63,9 @@ def train_once(args, case, pixels):
         safetensors_io.write(weights, case.state)
         command = [args.lamina, "train", "--net", case.name, "--data", str(folder), "--weights",
                    str(weights), "--epochs", "1", "--batch-size", str(len(pixels)), "--opt", "adam",
-                   "--seed", str(SEED), "--lr", str(LEARNING_RATE), "--wd", str(WEIGHT_DECAY), "--normalize", "none",
-                   "--val-split", "0", "--device", args.device, "--out", str(out)]
+                   "--seed", str(SEED), "--lr", str(LEARNING_RATE), "--wd", str(WEIGHT_DECAY),
+                   "--normalize", "none", "--val-split", "0", "--device", args.device,
+                   "--out", str(out)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             return None, (f"{' '.join(command)}\nexited with {done.returncode}: "

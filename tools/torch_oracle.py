@@ -21,7 +21,8 @@
 #   are always some, each worth thousands of roundings, and whether PyTorch's float32 meets the same
 #   ones is chance. A decision is open where the float64 value lies nearer to its threshold than ten
 #   times what PyTorch's float32 values are off by at that place: two standard deviations of a
-#   device that is five times as far off. clear() moves the biases of a draw until hardly an
+#   device that is five times as far off; between the two values that lead a pool's window, the root
+#   of two times as near, since both are off. clear() moves the biases of a draw until hardly an
 #   activation is open; what remains, mostly pools, is turned once each in two float64 passes whose
 #   results stay exact while their gradients go the other way (tools/torch_decisions.py). What that
 #   moves, D = the root of the sum of the two squared distances, is what all open decisions are
