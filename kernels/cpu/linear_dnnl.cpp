@@ -75,10 +75,11 @@ class DnnlLinear final : public Linear {
  private:
   std::string name() const { return fmt::format("linear layer of {} to {}", desc_.in, desc_.k); }
 
+  // The weights stay in our layout: oneDNN would rather have them in blocks, but copying them there
+  // and back takes more time than its products gain, and as much memory again.
   void plan() {
     const memory::desc x({desc_.n, desc_.in}, kF32, Tag::ab), w({desc_.k, desc_.in}, kF32, Tag::ab),
         y({desc_.n, desc_.k}, kF32, Tag::ab);
-    const memory::desc w_open({desc_.k, desc_.in}, kF32, Tag::any);
     const memory::desc bias = desc_.bias ? memory::desc({desc_.k}, kF32, Tag::x) : memory::desc();
     const bool training = desc_.backward_data || desc_.backward_weights;
     const auto kind =
@@ -90,11 +91,10 @@ class DnnlLinear final : public Linear {
     fuse(desc_.act, fused);
 
     const auto forward_with = [&](const dnnl::primitive_attr& attr) {
-      return forward_pd<dnnl::inner_product_forward>(engine, attr, kind, x, w_open, bias, y);
+      return forward_pd<dnnl::inner_product_forward>(engine, attr, kind, x, w, bias, y);
     };
     const auto fwd = forward_with(fused);
-    std::vector<DnnlCall::Operand> inputs{{DNNL_ARG_SRC, x, x},
-                                          {DNNL_ARG_WEIGHTS, w, fwd.weights_desc()}};
+    std::vector<DnnlCall::Operand> inputs{{DNNL_ARG_SRC, x, x}, {DNNL_ARG_WEIGHTS, w, w}};
     if (desc_.bias) inputs.push_back({DNNL_ARG_BIAS, bias, bias});
     forward_ = {engine,
                 dnnl::inner_product_forward(fwd),
@@ -107,20 +107,19 @@ class DnnlLinear final : public Linear {
 
     const auto hint = forward_with(plain);
     if (desc_.backward_data) {
-      const auto pd =
-          backward_pd<dnnl::inner_product_backward_data>(engine, plain, hint, x, w_open, y);
+      const auto pd = backward_pd<dnnl::inner_product_backward_data>(engine, plain, hint, x, w, y);
       backward_data_ = {engine,
                         dnnl::inner_product_backward_data(pd),
                         pd.scratchpad_desc(),
-                        {{DNNL_ARG_DIFF_DST, y, y}, {DNNL_ARG_WEIGHTS, w, pd.weights_desc()}},
+                        {{DNNL_ARG_DIFF_DST, y, y}, {DNNL_ARG_WEIGHTS, w, w}},
                         {{DNNL_ARG_DIFF_SRC, x, x}}};
       description_ += fmt::format(", data {}", pd.impl_info_str());
       workspace_bytes_ = std::max(workspace_bytes_, backward_data_.workspace_bytes());
     }
     if (desc_.backward_weights) {
-      const auto pd = backward_pd<dnnl::inner_product_backward_weights>(
-          engine, plain, hint, x, w_open, bias, y);
-      std::vector<DnnlCall::Operand> outputs{{DNNL_ARG_DIFF_WEIGHTS, w, pd.diff_weights_desc()}};
+      const auto pd =
+          backward_pd<dnnl::inner_product_backward_weights>(engine, plain, hint, x, w, bias, y);
+      std::vector<DnnlCall::Operand> outputs{{DNNL_ARG_DIFF_WEIGHTS, w, w}};
       if (desc_.bias) outputs.push_back({DNNL_ARG_DIFF_BIAS, bias, bias});
       backward_weights_ = {engine,
                            dnnl::inner_product_backward_weights(pd),
