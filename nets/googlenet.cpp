@@ -19,8 +19,8 @@ struct Filters {
 
 // What differs between the two definitions.
 struct Style {
-  bool batch_norm;
-  std::int64_t five;  // the window of the third branch
+  bool batch_norm = false;
+  std::int64_t five = 5;  // the window of the third branch
   NetOpts opts;
 
   ValueId conv(Graph& g, const std::string& name, ValueId x, nn::Conv2dOpts conv) const {

@@ -14,8 +14,8 @@ using namespace nets_detail;
 namespace {
 
 struct Depths {
-  int blocks[4];
-  bool bottleneck;
+  int blocks[4]{};
+  bool bottleneck = false;
   std::int64_t groups = 1, width_per_group = 64;
 };
 constexpr Depths kResNet18{{2, 2, 2, 2}, false}, kResNet34{{3, 4, 6, 3}, false},
