@@ -148,16 +148,6 @@ void sum_channels(
     }
 }
 
-LAMINA_INLINE Vec load_some(const float* p, std::int64_t count) {
-  return count == kLanes ? load(p) : load_part(p, count);
-}
-LAMINA_INLINE void store_some(float* p, const Vec& v, std::int64_t count) {
-  if (count == kLanes)
-    store(p, v);
-  else
-    store_part(p, v, count);
-}
-
 // Everything by value: the loops store through char, which may change any object in memory.
 template <class F, class... In>
 void map_chunk(std::int64_t block,

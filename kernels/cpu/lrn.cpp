@@ -71,16 +71,6 @@ class PaddedRow {
   std::int64_t before_, size_;
 };
 
-LAMINA_INLINE Vec load_some(const float* p, std::int64_t count) {
-  return count >= kLanes ? load(p) : load_part(p, count);
-}
-LAMINA_INLINE void store_some(float* p, const Vec& v, std::int64_t count) {
-  if (count >= kLanes)
-    store(p, v);
-  else
-    store_part(p, v, count);
-}
-
 // The numbers of a call, and two rows for each thread.
 struct Lrn {
   const LrnOpts& opts;

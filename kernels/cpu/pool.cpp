@@ -70,16 +70,6 @@ LAMINA_INLINE void store_indices(std::uint8_t* p, const IntVec& v, std::int64_t 
   std::memcpy(p, &b, static_cast<std::size_t>(count));
 }
 
-LAMINA_INLINE Vec load_some(const float* p, std::int64_t count) {
-  return count == kLanes ? load(p) : load_part(p, count);
-}
-LAMINA_INLINE void store_some(float* p, const Vec& v, std::int64_t count) {
-  if (count == kLanes)
-    store(p, v);
-  else
-    store_part(p, v, count);
-}
-
 // Calls body(first channel, how many) for the channels of a pixel, sixteen at a time. Bodies hold
 // all they need by value: they store through char, which may change any object in memory.
 template <class Body>

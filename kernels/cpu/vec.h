@@ -59,6 +59,17 @@ LAMINA_INLINE void store_part(float* p, const Vec& v, std::int64_t count) {
 #endif
 }
 
+// A whole vector, or what a row has left of one.
+LAMINA_INLINE Vec load_some(const float* p, std::int64_t count) {
+  return count >= kLanes ? load(p) : load_part(p, count);
+}
+LAMINA_INLINE void store_some(float* p, const Vec& v, std::int64_t count) {
+  if (count >= kLanes)
+    store(p, v);
+  else
+    store_part(p, v, count);
+}
+
 // Lane i is element index[i] of the 32 in low and high.
 LAMINA_INLINE Vec pick(const Vec& low, const Vec& high, const IntVec& index) {
 #ifdef __clang__
