@@ -16,10 +16,7 @@ namespace {
 // Five convolutions, or four in the simplified net, on one input channel; the maps of 224x224.
 ValueId single_channel_features(
     Graph& g, ValueId x, Numbers& next, std::int64_t pad, bool simplified, const NetOpts& opts) {
-  const auto conv = [&](const nn::Conv2dOpts& conv_opts) {
-    x = nn::conv2d(g, next(), x, conv_opts);
-    x = nn::relu(g, next(), x);
-  };
+  const auto conv = [&](const nn::Conv2dOpts& o) { x = conv_relu(g, next, x, o); };
   conv({.k = wide(opts, 96), .kernel = 11, .stride = 4, .pad = pad});  //  96 x 54 x 54
   x = nn::max_pool2d(g, next(), x, {.kernel = 3, .stride = 2});        //  96 x 26 x 26
   conv({.k = wide(opts, 256), .kernel = 5, .pad = 2});                 // 256 x 26 x 26
@@ -99,10 +96,7 @@ Graph alexnet(const NetOpts& opts) {
   {
     const auto features = g.scope("features", "Sequential");
     Numbers next;
-    const auto conv = [&](const nn::Conv2dOpts& conv_opts) {
-      x = nn::conv2d(g, next(), x, conv_opts);
-      x = nn::relu(g, next(), x);
-    };
+    const auto conv = [&](const nn::Conv2dOpts& o) { x = conv_relu(g, next, x, o); };
     const auto normalise_and_pool = [&](const char* name) {
       // The paper's constants; its alpha of 1e-4 multiplies the sum, not the mean over the window.
       if (opts.lrn.value_or(false))
@@ -130,10 +124,7 @@ Graph zfnet(const NetOpts& opts) {
   {
     const auto features = g.scope("features", "Sequential");
     Numbers next;
-    const auto conv = [&](const nn::Conv2dOpts& conv_opts) {
-      x = nn::conv2d(g, next(), x, conv_opts);
-      x = nn::relu(g, next(), x);
-    };
+    const auto conv = [&](const nn::Conv2dOpts& o) { x = conv_relu(g, next, x, o); };
     conv({.k = wide(opts, 96), .kernel = 7, .stride = 2, .pad = 1});         //  96 x 110 x 110
     x = nn::max_pool2d(g, next(), x, {.kernel = 3, .stride = 2, .pad = 1});  //  96 x 55 x 55
     conv({.k = wide(opts, 256), .kernel = 5, .stride = 2});                  // 256 x 26 x 26

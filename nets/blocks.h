@@ -45,6 +45,12 @@ class Numbers {
   int next_;
 };
 
+// A convolution and the ReLU behind it, the next two children of a Sequential.
+inline ValueId conv_relu(Graph& g, Numbers& next, ValueId x, const nn::Conv2dOpts& conv) {
+  x = nn::conv2d(g, next(), x, conv);
+  return nn::relu(g, next(), x);
+}
+
 // A convolution and the ReLU behind it, which is a function call in the definition.
 inline ValueId conv_relu(Graph& g, const std::string& name, ValueId x, const nn::Conv2dOpts& conv) {
   x = nn::conv2d(g, name, x, conv);
