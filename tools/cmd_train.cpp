@@ -70,17 +70,13 @@ TensorFile read_start_weights(TrainConfig& config) {
 
 // The config keeps what the net was built with, so that the run can be resumed.
 Graph build_configured(TrainConfig& config, const Dataset& dataset) {
-  NetOpts opts{.classes = config.classes,
-               .channels = config.channels,
-               .size = config.size,
-               .width = config.width};
+  NetFlags flags{.classes = config.classes,
+                 .size = config.size,
+                 .channels = config.channels,
+                 .width = config.width};
   std::stringstream others(config.net_options);
-  for (std::string other; others >> other;) {
-    const std::size_t at = other.find('=');
-    LAMINA_CHECK(
-        at != std::string::npos, "net_options takes KEY=VALUE KEY=VALUE, not '{}'.", other);
-    opts.set(other.substr(0, at), other.substr(at + 1));
-  }
+  for (std::string other; others >> other;) flags.others.push_back(other);
+  NetOpts opts = flags.opts();
   Graph graph = build_net_for(config.net, opts, dataset);
   config.classes = opts.classes;
   config.channels = opts.channels;

@@ -50,7 +50,7 @@ NetOpts NetFlags::opts() const {
   LAMINA_CHECK(width > 0, "--width {} is not positive.", width);
   for (const std::string& other : others) {
     const std::size_t at = other.find('=');
-    LAMINA_CHECK(at != std::string::npos, "--net-option takes KEY=VALUE, not '{}'.", other);
+    LAMINA_CHECK(at != std::string::npos, "a net option is KEY=VALUE, not '{}'.", other);
     opts.set(other.substr(0, at), other.substr(at + 1));
   }
   return opts;

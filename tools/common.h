@@ -20,7 +20,7 @@ namespace lamina::cli {
 struct NetFlags {
   std::int64_t classes = 0, size = 0, channels = 0;
   double width = 1.0;
-  std::vector<std::string> others;  // KEY=VALUE
+  std::vector<std::string> others = {};  // KEY=VALUE
 
   void add_to(CLI::App& command);
   NetOpts opts() const;
