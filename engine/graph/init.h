@@ -4,6 +4,9 @@
 
 #include <cstdint>
 #include <functional>
+#include <span>
+
+#include "engine/core/context.h"
 
 namespace lamina {
 
@@ -32,5 +35,13 @@ InitRule kaiming_uniform();
 // The rule applied; without one PyTorch's default for convolution and linear layers, weight and
 // bias alike: uniform within 1 / sqrt(fan in).
 Init resolve(const InitRule& rule, const Fans& fans);
+
+// The first values of parameter number `parameter` of a net. Each depends on the seed and its own
+// position alone: the same on every backend, for any thread count.
+void draw_values(const Context& ctx,
+                 const Init& init,
+                 std::uint64_t seed,
+                 std::uint32_t parameter,
+                 std::span<float> values);
 
 }  // namespace lamina

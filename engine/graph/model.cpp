@@ -2,55 +2,78 @@
 #include "engine/graph/model.h"
 
 #include <algorithm>
-#include <cmath>
-#include <numbers>
+#include <type_traits>
+#include <utility>
 
-#include "engine/core/philox.h"
+#include "engine/core/parallel.h"
 #include "engine/graph/memory_plan.h"
 
 namespace lamina {
 
 namespace {
 
-// Position in K,R,S,C memory of element `i` of a K,C,R,S tensor.
-std::int64_t memory_index(const ParamSpec& spec, std::int64_t i) {
-  if (spec.r == 0) return i;
-  const std::int64_t s = i % spec.s, r = i / spec.s % spec.r, c = i / (spec.s * spec.r) % spec.c;
-  const std::int64_t k = i / (spec.s * spec.r * spec.c);
-  return ((k * spec.r + r) * spec.s + s) * spec.c + c;
-}
-
-double read_element(const HostTensor& tensor, std::size_t i) {
-  switch (tensor.dtype) {
-    case DType::f32:
-      return tensor.as<float>()[i];
-    case DType::f64:
-      return tensor.as<double>()[i];
-    case DType::bf16:
-      return to_float(tensor.as<bf16>()[i]);
-    case DType::f16:
-      return to_float(tensor.as<f16>()[i]);
-    case DType::i32:
-      return tensor.as<std::int32_t>()[i];
-    case DType::i64:
-      return static_cast<double>(tensor.as<std::int64_t>()[i]);
-    case DType::u8:
-      return tensor.as<std::uint8_t>()[i];
+// Calls body(i, at) for every element, over the threads: i counts in the order of a state_dict, at
+// is its position in memory, which for filters is K,R,S,C instead of K,C,R,S.
+template <class Body>
+void for_each_element(const Context& ctx, const ParamSpec& spec, const Body& body) {
+  if (spec.r == 0) {
+    constexpr std::int64_t kGrain = 16384;
+    parallel_for(ctx, spec.numel(), kGrain, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i)
+        body(static_cast<std::size_t>(i), static_cast<std::size_t>(i));
+    });
+    return;
   }
-  return 0.0;
+  const std::int64_t window = spec.r * spec.s, filter = window * spec.c;
+  parallel_for(ctx, spec.numel() / filter, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t k = begin; k < end; ++k)
+      for (std::int64_t c = 0; c < spec.c; ++c)
+        for (std::int64_t rs = 0; rs < window; ++rs)
+          body(static_cast<std::size_t>(k * filter + c * window + rs),
+               static_cast<std::size_t>(k * filter + rs * spec.c + c));
+  });
 }
 
-// Element j of parameter number i.
-float initial_value(const Init& init, std::uint64_t seed, std::uint32_t i, std::size_t j) {
-  if (init.kind == Init::Kind::zeros) return 0.0f;
-  if (init.kind == Init::Kind::ones) return 1.0f;
-  const std::uint32_t bits = philox_u32(seed, stream::kInit + i, 0, j);
-  const double u = uniform_from_bits(bits);
-  if (init.kind == Init::Kind::uniform) return static_cast<float>(init.scale * (2.0 * u - 1.0));
-  // Box and Muller: a radius and an angle, from two draws. 1 - u is never zero.
-  const double angle = uniform_from_bits(philox_u32(seed, stream::kInit + i, 1, j));
-  const double radius = std::sqrt(-2.0 * std::log(1.0 - u));
-  return static_cast<float>(init.scale * radius * std::cos(2.0 * std::numbers::pi * angle));
+template <class T>
+double number_of(T value) {
+  if constexpr (std::is_same_v<T, bf16> || std::is_same_v<T, f16>)
+    return static_cast<double>(to_float(value));
+  else
+    return static_cast<double>(value);
+}
+
+template <class T>
+T from_number(double value) {
+  return static_cast<T>(value);
+}
+template <>
+bf16 from_number<bf16>(double value) {
+  return to_bf16(static_cast<float>(value));
+}
+template <>
+f16 from_number<f16>(double value) {
+  return to_f16(static_cast<float>(value));
+}
+
+// Calls body(T{}) with the type of the elements.
+template <class Body>
+void visit_element(DType dtype, const Body& body) {
+  switch (dtype) {
+    case DType::f32:
+      return body(float{});
+    case DType::f64:
+      return body(double{});
+    case DType::bf16:
+      return body(bf16{});
+    case DType::f16:
+      return body(f16{});
+    case DType::i32:
+      return body(std::int32_t{});
+    case DType::i64:
+      return body(std::int64_t{});
+    case DType::u8:
+      return body(std::uint8_t{});
+  }
 }
 
 std::string shape_text(const std::vector<std::int64_t>& shape) {
@@ -190,12 +213,8 @@ void Model::initialise(std::uint64_t seed) {
     const bool counter = spec.kind == ParamSpec::Kind::counter;
     HostTensor host =
         make_host_tensor(entries_[i].name, counter ? DType::i64 : DType::f32, spec.shape);
-    if (spec.init.kind != Init::Kind::zeros) {
-      const std::span<float> values = host.as<float>();
-      for (std::size_t j = 0; j < values.size(); ++j) {
-        values[j] = initial_value(spec.init, seed, static_cast<std::uint32_t>(i), j);
-      }
-    }
+    if (!counter)
+      draw_values(*ctx_, spec.init, seed, static_cast<std::uint32_t>(i), host.as<float>());
     import_value(host, i);
   }
 }
@@ -210,36 +229,30 @@ HostTensor Model::export_tensor(const Entry& entry, const Tensor& from) const {
   ctx_->copy_out(memory.data.data(), from.data, from.bytes());
   if (entry.spec.r == 0) return memory;
   HostTensor host = make_host_tensor(entry.name, from.dtype, entry.spec.shape);
-  const std::size_t size = size_of(from.dtype);
-  for (std::int64_t i = 0; i < entry.spec.numel(); ++i) {
-    const auto at = static_cast<std::size_t>(memory_index(entry.spec, i));
-    std::memcpy(&host.data[static_cast<std::size_t>(i) * size], &memory.data[at * size], size);
-  }
+  visit_element(from.dtype, [&]<class T>(T) {
+    const std::span<const T> values = std::as_const(memory).as<T>();
+    const std::span<T> ordered = host.as<T>();
+    for_each_element(
+        *ctx_, entry.spec, [&](std::size_t i, std::size_t at) { ordered[i] = values[at]; });
+  });
   return host;
 }
 
 void Model::import_tensor(const HostTensor& from, const Entry& entry, const Tensor& to) {
-  HostTensor memory = make_host_tensor(entry.name, to.dtype, entry.spec.shape);
-  for (std::int64_t i = 0; i < entry.spec.numel(); ++i) {
-    const double element = read_element(from, static_cast<std::size_t>(i));
-    const auto at = static_cast<std::size_t>(memory_index(entry.spec, i));
-    switch (to.dtype) {
-      case DType::f64:
-        memory.as<double>()[at] = element;
-        break;
-      case DType::i64:
-        memory.as<std::int64_t>()[at] = static_cast<std::int64_t>(element);
-        break;
-      case DType::bf16:
-        memory.as<bf16>()[at] = to_bf16(static_cast<float>(element));
-        break;
-      case DType::f16:
-        memory.as<f16>()[at] = to_f16(static_cast<float>(element));
-        break;
-      default:
-        memory.as<float>()[at] = static_cast<float>(element);
-    }
+  if (entry.spec.r == 0 && from.dtype == to.dtype) {
+    ctx_->copy_in(to.data, from.data.data(), to.bytes());
+    return;
   }
+  HostTensor memory = make_host_tensor(entry.name, to.dtype, entry.spec.shape);
+  visit_element(from.dtype, [&]<class From>(From) {
+    visit_element(to.dtype, [&]<class To>(To) {
+      const std::span<const From> values = from.as<From>();
+      const std::span<To> ordered = memory.as<To>();
+      for_each_element(*ctx_, entry.spec, [&](std::size_t i, std::size_t at) {
+        ordered[at] = from_number<To>(number_of(values[i]));
+      });
+    });
+  });
   ctx_->copy_in(to.data, memory.data.data(), to.bytes());
 }
 
