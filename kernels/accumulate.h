@@ -1,5 +1,5 @@
 // y += x.  Where a value has several consumers the first gradient overwrites, later ones come here.
-//   x, y  any shape, same dtype; y read and written. Deterministic.
+//   x, y  any shape, same dtype; y read and written, and may be a slice of channels. Deterministic.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 

@@ -5,7 +5,7 @@
 //           running = (1 - momentum) * running + momentum * batch, with the unbiased variance
 //           (PyTorch's rule)
 //   infer   the same with the running statistics
-//   x, z, y, dx, dz, dy  [N,H,W,C]
+//   x, z, y, dx, dz, dy  [N,H,W,C]; x, y and dy may be slices of channels
 //   gamma, beta, dgamma, dbeta, running_mean, running_var, mean, invstd  [C]
 // Statistics are f32 (f64 for f64 tensors). Ioffe, Szegedy, https://arxiv.org/abs/1502.03167
 // SPDX-License-Identifier: Apache-2.0

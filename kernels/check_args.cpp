@@ -10,6 +10,25 @@ std::string text_of(const Tensor& t) {
   return fmt::format("{} {}", name_of(t.dtype), t.shape.to_string());
 }
 
+// From the first element to behind the last.
+std::size_t extent(const Tensor& t) {
+  const std::int64_t elements = (t.rows() - 1) * t.row() + t.shape.c;
+  return static_cast<std::size_t>(elements) * size_of(t.dtype);
+}
+
+bool overlap(const Tensor& a, const Tensor& b) {
+  const auto* const a0 = static_cast<const std::byte*>(a.data);
+  const auto* const b0 = static_cast<const std::byte*>(b.data);
+  const std::less_equal<const std::byte*> before;
+  if (before(a0 + extent(a), b0) || before(b0 + extent(b), a0)) return false;
+  if (a.row() != b.row() || a.dtype != b.dtype) return true;
+  // Slices of one map: the channels they start at, seen from a.
+  const std::int64_t row = a.row(),
+                     distance = (b0 - a0) / static_cast<std::ptrdiff_t>(size_of(a.dtype));
+  const std::int64_t first = (distance % row + row) % row;
+  return first < a.shape.c || first + b.shape.c > row;
+}
+
 bool same_dims(const Shape& a, const Shape& b) {
   return a.n == b.n && a.h == b.h && a.w == b.w && a.c == b.c;
 }
@@ -35,6 +54,20 @@ void present(std::string_view op, const Arg& a) {
                op,
                a.name,
                text_of(a.t));
+  if (!a.t.is_slice()) return;
+  LAMINA_CHECK(a.slice,
+               "{}: {} is a slice of a map of {} channels; this op takes dense tensors only.",
+               op,
+               a.name,
+               a.t.pitch);
+  LAMINA_CHECK(a.t.shape.c <= a.t.pitch && a.t.shape.c % kSliceChannels == 0 &&
+                   a.t.pitch % kSliceChannels == 0,
+               "{}: {} is a slice of {} of {} channels; both must be multiples of {}.",
+               op,
+               a.name,
+               a.t.shape.c,
+               a.t.pitch,
+               kSliceChannels);
 }
 
 void real(const Context& ctx, std::string_view op, const Arg& a) {
@@ -97,18 +130,12 @@ void vector(std::string_view op, const Arg& a, DType dtype, std::int64_t count) 
 
 void apart(std::string_view op, const Arg& a, const Arg& b) {
   if (!a.t || !b.t) return;
-  const auto* const a0 = static_cast<const std::byte*>(a.t.data);
-  const auto* const b0 = static_cast<const std::byte*>(b.t.data);
-  const std::less_equal<const std::byte*> before;
-  LAMINA_CHECK(before(a0 + a.t.bytes(), b0) || before(b0 + b.t.bytes(), a0),
-               "{}: {} and {} share memory; give each its own.",
-               op,
-               a.name,
-               b.name);
+  LAMINA_CHECK(
+      !overlap(a.t, b.t), "{}: {} and {} share memory; give each its own.", op, a.name, b.name);
 }
 
 void same_or_apart(std::string_view op, const Arg& a, const Arg& b) {
-  if (a.t.data != b.t.data) apart(op, a, b);
+  if (a.t.data != b.t.data || a.t.pitch != b.t.pitch) apart(op, a, b);
 }
 
 void has_state(std::string_view op, const StepState* state) {

@@ -15,9 +15,11 @@ namespace lamina::checks {
 struct Arg {
   const char* name;
   const Tensor& t;
+  bool slice = false;  // the contract takes slices of channels
 };
+inline constexpr bool kSlice = true;
 
-// Has data and no dimension of zero.
+// Has data and no dimension of zero, and is dense or a slice where one is taken.
 void present(std::string_view op, const Arg& a);
 
 // A tensor to compute on: present, and of a dtype this backend takes.

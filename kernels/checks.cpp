@@ -5,12 +5,13 @@
 #include <vector>
 
 #include "kernels/check_args.h"
+#include "kernels/concat.h"
 
 namespace lamina::checks {
 
 void accumulate(const Context& ctx, const Tensor& x, const Tensor& y) {
   real(ctx, "accumulate", {"x", x});
-  like("accumulate", {"y", y}, {"x", x});
+  like("accumulate", {"y", y, kSlice}, {"x", x});
   apart("accumulate", {"x", x}, {"y", y});
 }
 
@@ -76,8 +77,8 @@ void parts(const Context& ctx,
     shape.c = channels[i];
     sum += channels[i];
     if (!tensors[i]) continue;
-    dims(op, {part_name, tensors[i]}, whole.t.dtype, shape);
-    apart(op, {part_name, tensors[i]}, whole);
+    dims(op, {part_name, tensors[i], kSlice}, whole.t.dtype, shape);
+    if (!lies_in(tensors[i], whole.t, sum - channels[i])) apart(op, {part_name, tensors[i]}, whole);
   }
   LAMINA_CHECK(sum == whole.t.shape.c,
                "{}: the parts have {} channels together but {} has {}.",
@@ -92,17 +93,17 @@ void parts(const Context& ctx,
 void concat(const Context& ctx, std::span<const Tensor> x, const Tensor& y) {
   std::vector<std::int64_t> channels;
   for (const Tensor& part : x) {
-    present("concat", {"x", part});
+    present("concat", {"x", part, kSlice});
     channels.push_back(part.shape.c);
   }
-  parts(ctx, "concat", {"y", y}, "x", x, channels);
+  parts(ctx, "concat", {"y", y, kSlice}, "x", x, channels);
 }
 
 void split(const Context& ctx,
            const Tensor& dy,
            std::span<const Tensor> dx,
            std::span<const std::int64_t> channels) {
-  parts(ctx, "split", {"dy", dy}, "dx", dx, channels);
+  parts(ctx, "split", {"dy", dy, kSlice}, "dx", dx, channels);
 }
 
 void act_forward(const Context& ctx, const Tensor& x, const Tensor& y) {
@@ -139,8 +140,8 @@ void batch_norm_train(const Context& ctx,
                       const Tensor& mean,
                       const Tensor& invstd) {
   constexpr auto op = "batch_norm_train";
-  real(ctx, op, {"x", x});
-  like(op, {"y", y}, {"x", x});
+  real(ctx, op, {"x", x, kSlice});
+  like(op, {"y", y, kSlice}, {"x", x});
   apart(op, {"x", x}, {"y", y});
   shortcut(op, x, z, y);
   const DType stat = statistics_dtype(x.dtype);
@@ -172,8 +173,8 @@ void batch_norm_infer(const Context& ctx,
                       const BatchNormParams& p,
                       const Tensor& y) {
   constexpr auto op = "batch_norm_infer";
-  real(ctx, op, {"x", x});
-  like(op, {"y", y}, {"x", x});
+  real(ctx, op, {"x", x, kSlice});
+  like(op, {"y", y, kSlice}, {"x", x});
   same_or_apart(op, {"x", x}, {"y", y});
   shortcut(op, x, z, y);
   for (const Arg& a : {Arg{"gamma", p.gamma},
@@ -197,9 +198,9 @@ void batch_norm_gradients(const Context& ctx,
                           const Tensor& dz,
                           const Tensor& dgamma,
                           const Tensor& dbeta) {
-  real(ctx, op, {"x", x});
-  like(op, {"dy", dy}, {"x", x});
-  if (act != Act::none) like(op, {"y", y}, {"x", x});
+  real(ctx, op, {"x", x, kSlice});
+  like(op, {"dy", dy, kSlice}, {"x", x});
+  if (act != Act::none) like(op, {"y", y, kSlice}, {"x", x});
   for (const Arg& a : {Arg{"dx", dx}, {"dz", dz}}) {
     if (!a.t) continue;
     like(op, a, {"x", x});

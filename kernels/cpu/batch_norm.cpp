@@ -37,7 +37,8 @@ void normalise(Context& ctx,
                const float* scale,
                const float* beta,
                const Tensor& y) {
-  const float* const xs = x.as<float>();
+  const BlocksIn xs(layout, x);
+  const BlocksOut ys(layout, y);
   visit_act(act, [&](auto a) {
     if (!z) {
       map_blocks(
@@ -46,7 +47,7 @@ void normalise(Context& ctx,
           [=](std::int64_t lane, const Vec& v) {
             return a.forward((v - load(mean + lane)) * load(scale + lane) + load(beta + lane));
           },
-          y.as<float>(),
+          ys,
           xs);
       return;
     }
@@ -57,9 +58,9 @@ void normalise(Context& ctx,
           const Vec normal = (v - load(mean + lane)) * load(scale + lane) + load(beta + lane);
           return a.forward(normal + shortcut);
         },
-        y.as<float>(),
+        ys,
         xs,
-        static_cast<const float*>(z.as<float>()));
+        BlocksIn(layout, z));
   });
 }
 
@@ -70,20 +71,20 @@ void sum_gradients(const Context& ctx,
                    const Layout& layout,
                    const Scratch& scratch,
                    A a,
-                   const float* x,
-                   const float* y,
-                   const float* dy,
+                   const BlocksIn x,
+                   const BlocksIn y,
+                   const BlocksIn dy,
                    const float* mean,
-                   float* dz) {
+                   const BlocksOut dz) {
   sum_channels(ctx,
                layout,
                scratch.slots,
                scratch.sums,
                [=](std::int64_t i, std::int64_t lane, std::int64_t count) {
-                 const Vec out = y == nullptr ? Vec{} : load_some(y + i, count);
-                 const Vec g = a.backward(out, load_some(dy + i, count));
-                 if (dz != nullptr) store_some(dz + i, g, count);
-                 const Vec centred = load_some(x + i, count) - load(mean + lane);
+                 const Vec out = load_some(y.at(i, lane), count);
+                 const Vec g = a.backward(out, load_some(dy.at(i, lane), count));
+                 if (dz.data != nullptr) store_some(dz.at(i, lane), g, count);
+                 const Vec centred = load_some(x.at(i, lane), count) - load(mean + lane);
                  Terms t{};
                  LAMINA_UNROLL for (int h = 0; h < 2; ++h) {
                    t.first[h] = widen(g, h);
@@ -96,9 +97,10 @@ void sum_gradients(const Context& ctx,
 // Calls body(activation, y, dy) with what is left to do for g once sum_gradients() is through: all
 // of it, or nothing where dz holds g already.
 template <class A, class Body>
-void visit_gradient(A a, const float* y, const float* dy, const Tensor& dz, const Body& body) {
-  if (dz)
-    body(Identity{}, y, static_cast<const float*>(dz.as<float>()));
+void visit_gradient(
+    A a, const BlocksIn& y, const BlocksIn& dy, const BlocksOut& dz, const Body& body) {
+  if (dz.data != nullptr)
+    body(Identity{}, y, BlocksIn(dz));
   else
     body(a, y, dy);
 }
@@ -116,16 +118,16 @@ void batch_norm_train(Context& ctx,
   checks::batch_norm_train(ctx, opts, x, z, p, y, mean, invstd);
   const Layout layout(x.shape);
   const Scratch scratch(ctx, layout);
-  const float* const xs = x.as<float>();
+  const BlocksIn xs(layout, x);
   // Sums of differences from the first row: no digits are lost to a mean far from zero.
   const float* const shift =
-      spread(layout, scratch.patterns, [=](std::int64_t c) { return xs[c]; });
+      spread(layout, scratch.patterns, [=](std::int64_t c) { return xs.data[c]; });
   sum_channels(ctx,
                layout,
                scratch.slots,
                scratch.sums,
                [=](std::int64_t i, std::int64_t lane, std::int64_t count) {
-                 const Vec v = load_some(xs + i, count), s = load(shift + lane);
+                 const Vec v = load_some(xs.at(i, lane), count), s = load(shift + lane);
                  Terms t{};
                  LAMINA_UNROLL for (int h = 0; h < 2; ++h) {
                    t.first[h] = widen(v, h) - widen(s, h);
@@ -139,7 +141,7 @@ void batch_norm_train(Context& ctx,
     const double offset = scratch.sums[c] / rows;
     const double squares =
         std::max(0.0, scratch.sums[channels + c] - offset * scratch.sums[c]);  // of (x - mean)
-    const double batch_mean = xs[c] + offset;
+    const double batch_mean = xs.data[c] + offset;
     mean.as<float>()[c] = static_cast<float>(batch_mean);
     invstd.as<float>()[c] = static_cast<float>(1.0 / std::sqrt(squares / rows + opts.eps));
     const auto blend = [&](const Tensor& running, double batch) {
@@ -222,11 +224,11 @@ void batch_norm_backward(Context& ctx,
   float* const patterns = scratch.patterns;
   const float* const centre = spread(layout, patterns, [=](std::int64_t c) { return means[c]; });
   visit_act(opts.act, [&](auto a) {
-    const float* const xs = x.as<float>();
+    const BlocksIn xs(layout, x), dys(layout, dy);
     // Without an activation y may be empty, and its values do not matter.
-    const float* const ys = opts.act == Act::none ? xs : y.as<float>();
-    const float* const dys = dy.as<float>();
-    sum_gradients(ctx, layout, scratch, a, xs, ys, dys, centre, dz ? dz.as<float>() : nullptr);
+    const BlocksIn ys = opts.act == Act::none ? xs : BlocksIn(layout, y);
+    const BlocksOut dzs(layout, dz);
+    sum_gradients(ctx, layout, scratch, a, xs, ys, dys, centre, dzs);
     for (std::int64_t c = 0; c < channels; ++c) {
       dgamma.as<float>()[c] = static_cast<float>(sums[channels + c] * invstds[c]);
       dbeta.as<float>()[c] = static_cast<float>(sums[c]);
@@ -242,20 +244,22 @@ void batch_norm_backward(Context& ctx,
     const float* const slope = spread(layout, patterns + 3 * block, [=](std::int64_t c) {
       return static_cast<float>(sums[channels + c] * invstds[c] * invstds[c] / rows);
     });
-    visit_gradient(a, ys, dys, dz, [&](auto through, const float* out, const float* gradient) {
-      map_blocks(
-          ctx,
-          layout,
-          [=](std::int64_t lane, const Vec& vx, const Vec& vy, const Vec& vdy) {
-            const Vec g = through.backward(vy, vdy);
-            const Vec centred = vx - load(centre + lane);
-            return load(scale + lane) * ((g - load(g_mean + lane)) - centred * load(slope + lane));
-          },
-          dx.as<float>(),
-          xs,
-          out,
-          gradient);
-    });
+    visit_gradient(
+        a, ys, dys, dzs, [&](auto through, const BlocksIn& out, const BlocksIn& gradient) {
+          map_blocks(
+              ctx,
+              layout,
+              [=](std::int64_t lane, const Vec& vx, const Vec& vy, const Vec& vdy) {
+                const Vec g = through.backward(vy, vdy);
+                const Vec centred = vx - load(centre + lane);
+                return load(scale + lane) *
+                       ((g - load(g_mean + lane)) - centred * load(slope + lane));
+              },
+              BlocksOut(layout, dx),
+              xs,
+              out,
+              gradient);
+        });
   });
 }
 
@@ -280,10 +284,10 @@ void batch_norm_backward_frozen(Context& ctx,
   const float* const centre =
       spread(layout, scratch.patterns, [=](std::int64_t c) { return means[c]; });
   visit_act(opts.act, [&](auto a) {
-    const float* const xs = x.as<float>();
-    const float* const ys = opts.act == Act::none ? xs : y.as<float>();
-    const float* const dys = dy.as<float>();
-    sum_gradients(ctx, layout, scratch, a, xs, ys, dys, centre, dz ? dz.as<float>() : nullptr);
+    const BlocksIn xs(layout, x), dys(layout, dy);
+    const BlocksIn ys = opts.act == Act::none ? xs : BlocksIn(layout, y);
+    const BlocksOut dzs(layout, dz);
+    sum_gradients(ctx, layout, scratch, a, xs, ys, dys, centre, dzs);
     for (std::int64_t c = 0; c < channels; ++c) {
       dgamma.as<float>()[c] = static_cast<float>(scratch.sums[channels + c] * invstd(c));
       dbeta.as<float>()[c] = static_cast<float>(scratch.sums[c]);
@@ -292,17 +296,18 @@ void batch_norm_backward_frozen(Context& ctx,
     const float* const scale = spread(layout, scratch.patterns + layout.block, [&](std::int64_t c) {
       return static_cast<float>(gammas[c] * invstd(c));
     });
-    visit_gradient(a, ys, dys, dz, [&](auto through, const float* out, const float* gradient) {
-      map_blocks(
-          ctx,
-          layout,
-          [=](std::int64_t lane, const Vec& vy, const Vec& vdy) {
-            return through.backward(vy, vdy) * load(scale + lane);
-          },
-          dx.as<float>(),
-          out,
-          gradient);
-    });
+    visit_gradient(
+        a, ys, dys, dzs, [&](auto through, const BlocksIn& out, const BlocksIn& gradient) {
+          map_blocks(
+              ctx,
+              layout,
+              [=](std::int64_t lane, const Vec& vy, const Vec& vdy) {
+                return through.backward(vy, vdy) * load(scale + lane);
+              },
+              BlocksOut(layout, dx),
+              out,
+              gradient);
+        });
   });
 }
 

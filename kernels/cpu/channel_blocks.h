@@ -11,6 +11,7 @@
 #include <numeric>
 
 #include "engine/core/parallel.h"
+#include "engine/core/tensor.h"
 #include "kernels/cpu/vec.h"
 
 namespace lamina::cpu {
@@ -33,6 +34,11 @@ LAMINA_INLINE Wide load_wide(const double* p) {
 
 LAMINA_INLINE void store_wide(double* p, const Wide& v) { std::memcpy(p, &v, sizeof v); }
 
+// A chunk: blocks [begin, end), and `rest` floats behind them.
+struct Part {
+  std::int64_t chunk, block, begin, end, rest;
+};
+
 // How a tensor is cut: blocks in which the channels repeat, chunks of whole blocks, and the rows
 // that do not fill a block.
 struct Layout {
@@ -47,8 +53,8 @@ struct Layout {
   }
   double rows() const { return static_cast<double>(floats / channels); }
 
-  // Calls body(first float, last float, chunk) for each chunk; the last one has the odd rows. Each
-  // thread walks its chunks forwards, or backwards.
+  // Calls body(part) for each chunk; the last one has the odd rows. Each thread walks its chunks
+  // forwards, or backwards.
   template <class Body>
   void for_each_chunk(const Context& ctx, const Body& body) const {
     parallel_for(ctx, chunks, 1, [&](std::int64_t begin, std::int64_t end) {
@@ -63,10 +69,30 @@ struct Layout {
   }
   template <class Body>
   void call(std::int64_t i, const Body& body) const {
-    const std::int64_t first = i * blocks_per_chunk * block;
-    body(first, i + 1 == chunks ? floats : first + blocks_per_chunk * block, i);
+    const std::int64_t first = i * blocks_per_chunk;
+    if (i + 1 == chunks)
+      body(Part{i, block, first, blocks, floats - blocks * block});
+    else
+      body(Part{i, block, first, first + blocks_per_chunk, 0});
   }
 };
+
+// A tensor in blocks. A slice of channels has a block a pixel: its channels are whole vectors.
+template <class T>
+struct Blocks {
+  T* data = nullptr;
+  std::int64_t pitch = 0;  // floats from a block to the next
+
+  Blocks() = default;
+  Blocks(const Layout& layout, const Tensor& t)
+      : data(t ? t.as<float>() : nullptr), pitch(t.is_slice() ? t.pitch : layout.block) {}
+  template <class U>
+  Blocks(const Blocks<U>& other) : data(other.data), pitch(other.pitch) {}
+
+  LAMINA_INLINE T* at(std::int64_t i, std::int64_t lane) const { return data + i * pitch + lane; }
+};
+using BlocksIn = Blocks<const float>;
+using BlocksOut = Blocks<float>;
 
 // Numbers of a channel laid out over a block, so that lane i of the block has channel i % channels.
 template <class F>
@@ -77,31 +103,25 @@ float* spread(const Layout& layout, float* pattern, const F& of_channel) {
   return pattern;
 }
 
-// For each channel the sums of two quantities over all rows: terms(offset, lane, count) returns
-// both for sixteen floats (count of them valid) from `offset` on. sums: [2 * channels].
+// For each channel the sums of two quantities over all rows: terms(block, lane, count) returns both
+// for sixteen floats (count of them valid) of a block from `lane` on. sums: [2 * channels].
 struct Terms {
   Wide first[2], second[2];
 };
 template <class F>
-void sum_chunk(std::int64_t block,
-               std::int64_t begin,
-               std::int64_t end,
-               double* const first,
-               double* const second,
-               const F terms) {
-  // A part that stays in the first-level cache, column after column, the sums in registers.
-  const std::int64_t part = std::max<std::int64_t>(1, 2048 / block) * block;
-  std::int64_t at = begin;
-  for (std::int64_t stop; at + block <= end; at = stop) {
-    stop = std::min(at + part, begin + (end - begin) / block * block);
-    for (std::int64_t lane = 0; lane < block; lane += kLanes) {
+void sum_chunk(const Part& part, double* const first, double* const second, const F terms) {
+  // As many blocks as stay in the first-level cache, column after column, the sums in registers.
+  const std::int64_t step = std::max<std::int64_t>(1, 2048 / part.block);
+  for (std::int64_t begin = part.begin; begin < part.end; begin += step) {
+    const std::int64_t end = std::min(begin + step, part.end);
+    for (std::int64_t lane = 0; lane < part.block; lane += kLanes) {
       Wide sum[4];
       LAMINA_UNROLL
       for (int h = 0; h < 2; ++h) {
         sum[h] = load_wide(first + lane + h * kHalf);
         sum[2 + h] = load_wide(second + lane + h * kHalf);
       }
-      for (std::int64_t i = at + lane; i < stop; i += block) {
+      for (std::int64_t i = begin; i < end; ++i) {
         const Terms t = terms(i, lane, kLanes);
         LAMINA_UNROLL
         for (int h = 0; h < 2; ++h) {
@@ -116,9 +136,9 @@ void sum_chunk(std::int64_t block,
       }
     }
   }
-  for (std::int64_t lane = 0; at + lane < end; lane += kLanes) {
-    const std::int64_t count = std::min(kLanes, end - at - lane);
-    const Terms t = terms(at + lane, lane, count);
+  for (std::int64_t lane = 0; lane < part.rest; lane += kLanes) {
+    const std::int64_t count = std::min(kLanes, part.rest - lane);
+    const Terms t = terms(part.end, lane, count);
     for (std::int64_t i = 0; i < count; ++i) {
       first[lane + i] += t.first[i / kHalf][i % kHalf];
       second[lane + i] += t.second[i / kHalf][i % kHalf];
@@ -130,11 +150,11 @@ template <class F>
 void sum_channels(
     const Context& ctx, const Layout& layout, double* slots, double* sums, const F& terms) {
   const std::int64_t block = layout.block, channels = layout.channels;
-  layout.for_each_chunk(ctx, [&](std::int64_t begin, std::int64_t end, std::int64_t chunk) {
-    double* const first = slots + chunk * 2 * block;
+  layout.for_each_chunk(ctx, [&](const Part& part) {
+    double* const first = slots + part.chunk * 2 * block;
     double* const second = first + block;
     std::fill(first, first + 2 * block, 0.0);
-    sum_chunk(block, begin, end, first, second, terms);
+    sum_chunk(part, first, second, terms);
     for (std::int64_t i = channels; i < block; ++i) {
       first[i % channels] += first[i];
       second[i % channels] += second[i];
@@ -150,29 +170,22 @@ void sum_channels(
 
 // Everything by value: the loops store through char, which may change any object in memory.
 template <class F, class... In>
-void map_chunk(std::int64_t block,
-               std::int64_t begin,
-               std::int64_t end,
-               const F f,
-               float* const y,
-               const In* const... x) {
-  std::int64_t at = begin;
-  for (; at + block <= end; at += block)
-    for (std::int64_t lane = 0; lane < block; lane += kLanes)
-      store(y + at + lane, f(lane, load(x + at + lane)...));
-  for (std::int64_t lane = 0; at + lane < end; lane += kLanes) {
-    const std::int64_t count = std::min(kLanes, end - at - lane);
-    store_part(y + at + lane, f(lane, load_part(x + at + lane, count)...), count);
+void map_chunk(const Part part, const F f, const BlocksOut y, const In... x) {
+  for (std::int64_t i = part.begin; i < part.end; ++i)
+    for (std::int64_t lane = 0; lane < part.block; lane += kLanes)
+      store(y.at(i, lane), f(lane, load(x.at(i, lane))...));
+  for (std::int64_t lane = 0; lane < part.rest; lane += kLanes) {
+    const std::int64_t count = std::min(kLanes, part.rest - lane);
+    store_part(y.at(part.end, lane), f(lane, load_part(x.at(part.end, lane), count)...), count);
   }
 }
 
 // y[i] = f(lane of its block, x[i]...) over the whole tensor; y may be one of the x. It follows a
 // pass over the same tensors and goes backwards, to meet what that one left in the cache.
 template <class F, class... In>
-void map_blocks(const Context& ctx, const Layout& layout, const F& f, float* y, const In*... x) {
-  layout.for_each_chunk_backwards(ctx, [&](std::int64_t begin, std::int64_t end, std::int64_t) {
-    map_chunk(layout.block, begin, end, f, y, x...);
-  });
+void map_blocks(
+    const Context& ctx, const Layout& layout, const F& f, const BlocksOut& y, const In&... x) {
+  layout.for_each_chunk_backwards(ctx, [&](const Part& part) { map_chunk(part, f, y, x...); });
 }
 
 }  // namespace lamina::cpu

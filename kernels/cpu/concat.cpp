@@ -9,16 +9,13 @@
 namespace lamina::cpu {
 namespace {
 
-// Copies `channels` floats a row, between rows of different lengths.
-void copy_rows(const Context& ctx,
-               std::int64_t rows,
-               std::int64_t channels,
-               const float* from,
-               std::int64_t from_row,
-               float* to,
-               std::int64_t to_row) {
+// Between maps whose rows differ in length.
+void copy_rows(const Context& ctx, const Tensor& x, const Tensor& y) {
+  const float* const from = x.as<float>();
+  float* const to = y.as<float>();
+  const std::int64_t channels = x.shape.c, from_row = x.row(), to_row = y.row();
   constexpr std::int64_t kFloats = 16384;  // that a thread should copy at least
-  parallel_for(ctx, rows, 1 + kFloats / channels, [=](std::int64_t begin, std::int64_t end) {
+  parallel_for(ctx, x.rows(), 1 + kFloats / channels, [=](std::int64_t begin, std::int64_t end) {
     for (std::int64_t row = begin; row < end; ++row)
       std::memcpy(to + row * to_row,
                   from + row * from_row,
@@ -30,11 +27,10 @@ void copy_rows(const Context& ctx,
 
 void concat(Context& ctx, std::span<const Tensor> x, const Tensor& y) {
   checks::concat(ctx, x, y);
-  const std::int64_t rows = y.numel() / y.shape.c;
-  float* to = y.as<float>();
+  std::int64_t first = 0;
   for (const Tensor& part : x) {
-    copy_rows(ctx, rows, part.shape.c, part.as<float>(), part.shape.c, to, y.shape.c);
-    to += part.shape.c;
+    if (!lies_in(part, y, first)) copy_rows(ctx, part, slice_channels(y, first, part.shape.c));
+    first += part.shape.c;
   }
 }
 
@@ -43,11 +39,11 @@ void split(Context& ctx,
            std::span<const Tensor> dx,
            std::span<const std::int64_t> channels) {
   checks::split(ctx, dy, dx, channels);
-  const std::int64_t rows = dy.numel() / dy.shape.c;
-  const float* from = dy.as<float>();
+  std::int64_t first = 0;
   for (std::size_t i = 0; i < dx.size(); ++i) {
-    if (dx[i]) copy_rows(ctx, rows, channels[i], from, dy.shape.c, dx[i].as<float>(), channels[i]);
-    from += channels[i];
+    if (dx[i] && !lies_in(dx[i], dy, first))
+      copy_rows(ctx, slice_channels(dy, first, channels[i]), dx[i]);
+    first += channels[i];
   }
 }
 

@@ -118,10 +118,12 @@ class DnnlConv2d final : public NamedConv2d {
   void sum_bias(const float* dy, float* db, double* scratch) const {
     const Layout layout(desc_.y());
     double* const sums = scratch;
-    sum_channels(ctx_, layout, sums + 2 * desc_.k, sums, [=](std::int64_t at, auto, auto count) {
-      const Vec v = load_some(dy + at, count);
-      return Terms{{widen(v, 0), widen(v, 1)}, {}};
-    });
+    const std::int64_t block = layout.block;
+    sum_channels(
+        ctx_, layout, sums + 2 * desc_.k, sums, [=](std::int64_t i, auto lane, auto count) {
+          const Vec v = load_some(dy + i * block + lane, count);
+          return Terms{{widen(v, 0), widen(v, 1)}, {}};
+        });
     std::transform(sums, sums + desc_.k, db, [](double sum) { return static_cast<float>(sum); });
   }
   std::int64_t sum_doubles() const {

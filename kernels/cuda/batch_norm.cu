@@ -7,6 +7,7 @@
 
 #include "kernels/checks.h"
 #include "kernels/cuda/act_math.h"
+#include "kernels/cuda/channel_rows.h"
 #include "kernels/cuda/channel_sums.h"
 #include "kernels/cuda/visit.h"
 
@@ -28,17 +29,16 @@ struct Statistics {
 // from the mean is what the sums lose in digits.
 template <class T>
 struct AroundPivot {
-  const T* x;
+  cuda::Rows<const T> x;
   std::int64_t rows;
-  int channels;
   LAMINA_DEVICE float pivot(int c) const {
     constexpr int kSamples = 8;
     float sum = 0.0f;
-    for (int i = 0; i < kSamples; ++i) sum += cuda::as_f32(x[rows * i / kSamples * channels + c]);
+    for (int i = 0; i < kSamples; ++i) sum += cuda::as_f32(*x.at(rows * i / kSamples, c));
     return sum * (1.0f / kSamples);
   }
   LAMINA_DEVICE cuda::Pair operator()(std::int64_t row, int c, float pivot) const {
-    const float d = cuda::as_f32(x[row * channels + c]) - pivot;
+    const float d = cuda::as_f32(*x.at(row, c)) - pivot;
     return {d, d * d};
   }
 };
@@ -74,22 +74,35 @@ LAMINA_KERNEL finish_statistics(cuda::ChannelChunks chunks,
                                       blend * var * rows / (rows - 1.0));
 }
 
-template <class T>
-LAMINA_KERNEL normalise(const T* x,
-                        const T* z,
-                        T* y,
-                        std::int64_t count,
-                        int channels,
+// z may be null.
+template <int width, class T>
+LAMINA_KERNEL normalise(cuda::RowSize size,
+                        cuda::Rows<const T> x,
+                        cuda::Rows<const T> z,
+                        cuda::Rows<T> y,
                         Act act,
                         Statistics stats,
                         const float* gamma,
                         const float* beta) {
-  for (std::int64_t i = cuda::first_thread(); i < count; i += cuda::all_threads()) {
-    const int c = static_cast<int>(i % channels);
-    const float centred = cuda::as_f32(x[i]) - stats.mean[c];
-    float value = gamma[c] * stats.invstd(c) * centred + beta[c];
-    if (z != nullptr) value += cuda::as_f32(z[i]);
-    y[i] = cuda::from_f32<T>(cuda::activate(act, value));
+  const cuda::RowWalk at = cuda::row_walk<width>(size);
+  if (at.row >= at.end) return;
+  float mean[width], scale[width], shift[width];
+  for (int j = 0; j < width; ++j) {
+    const int c = at.channel + j;
+    mean[j] = stats.mean[c];
+    scale[j] = gamma[c] * stats.invstd(c);
+    shift[j] = beta[c];
+  }
+  for (std::int64_t row = at.row; row < at.end; row += at.step) {
+    auto pack = x.template load<width>(row, at.channel);
+    cuda::Pack<T, width> shortcut{};
+    if (z.data != nullptr) shortcut = z.template load<width>(row, at.channel);
+    for (int j = 0; j < width; ++j) {
+      float value = scale[j] * (cuda::as_f32(pack.v[j]) - mean[j]) + shift[j];
+      if (z.data != nullptr) value += cuda::as_f32(shortcut.v[j]);
+      pack.v[j] = cuda::from_f32<T>(cuda::activate(act, value));
+    }
+    y.template store<width>(row, at.channel, pack);
   }
 }
 
@@ -97,22 +110,17 @@ LAMINA_KERNEL normalise(const T* x,
 // unless dz is null.
 template <class T>
 struct Gradients {
-  const T *x, *y, *dy;
-  T* dz;
-  int channels;
+  cuda::Rows<const T> x, y, dy;
+  cuda::Rows<T> dz;
   Act act;
   Statistics stats;
 
-  LAMINA_DEVICE float g(std::int64_t i) const {
-    const float d = cuda::as_f32(dy[i]);
-    return act == Act::none ? d : cuda::through_act(act, cuda::as_f32(y[i]), d);
-  }
   LAMINA_DEVICE float pivot(int c) const { return stats.mean[c]; }
   LAMINA_DEVICE cuda::Pair operator()(std::int64_t row, int c, float mean) const {
-    const std::int64_t i = row * channels + c;
-    const float value = g(i);
-    if (dz != nullptr) dz[i] = cuda::from_f32<T>(value);
-    return {value, value * (cuda::as_f32(x[i]) - mean)};
+    float g = cuda::as_f32(*dy.at(row, c));
+    if (act != Act::none) g = cuda::through_act(act, cuda::as_f32(*y.at(row, c)), g);
+    if (dz.data != nullptr) *dz.at(row, c) = cuda::from_f32<T>(g);
+    return {g, g * (cuda::as_f32(*x.at(row, c)) - mean)};
   }
 };
 
@@ -128,38 +136,62 @@ LAMINA_KERNEL finish_gradients(cuda::ChannelChunks chunks,
 }
 
 // per_row: 1/rows, or 0 with frozen statistics, which no x changes. dx may be dy.
-template <class T>
-LAMINA_KERNEL differentiate(Gradients<T> terms,
-                            T* dx,
-                            std::int64_t count,
+template <int width, class T>
+LAMINA_KERNEL differentiate(cuda::RowSize size,
+                            Gradients<T> terms,
+                            cuda::Rows<T> dx,
                             float per_row,
                             const float* gamma,
                             const float* dgamma,
                             const float* dbeta) {
-  for (std::int64_t i = cuda::first_thread(); i < count; i += cuda::all_threads()) {
-    const int c = static_cast<int>(i % terms.channels);
+  const cuda::RowWalk at = cuda::row_walk<width>(size);
+  if (at.row >= at.end) return;
+  // dx = scale * (g - offset - (x - mean) * slope)
+  float mean[width], scale[width], offset[width], slope[width];
+  for (int j = 0; j < width; ++j) {
+    const int c = at.channel + j;
     const float invstd = terms.stats.invstd(c);
-    const float xhat = (cuda::as_f32(terms.x[i]) - terms.stats.mean[c]) * invstd;
-    const float centred = terms.g(i) - per_row * (dbeta[c] + xhat * dgamma[c]);
-    dx[i] = cuda::from_f32<T>(gamma[c] * invstd * centred);
+    mean[j] = terms.stats.mean[c];
+    scale[j] = gamma[c] * invstd;
+    offset[j] = per_row * dbeta[c];
+    slope[j] = per_row * dgamma[c] * invstd;
+  }
+  const Act act = terms.act;
+  for (std::int64_t row = at.row; row < at.end; row += at.step) {
+    auto x = terms.x.template load<width>(row, at.channel);
+    const auto dy = terms.dy.template load<width>(row, at.channel);
+    cuda::Pack<T, width> y{};
+    if (act != Act::none) y = terms.y.template load<width>(row, at.channel);
+    for (int j = 0; j < width; ++j) {
+      float g = cuda::as_f32(dy.v[j]);
+      if (act != Act::none) g = cuda::through_act(act, cuda::as_f32(y.v[j]), g);
+      const float centred = cuda::as_f32(x.v[j]) - mean[j];
+      x.v[j] = cuda::from_f32<T>(scale[j] * (g - offset[j] - centred * slope[j]));
+    }
+    dx.template store<width>(row, at.channel, x);
   }
 }
 
+// x as the pass got it, whose shape all maps have.
 template <class T>
 void backward(Context& ctx,
               const Gradients<T>& terms,
-              std::int64_t rows,
+              const Tensor& x,
+              const Tensor& y,
+              const Tensor& dy,
               bool frozen,
               const Tensor& gamma,
               const Tensor& dx,
+              const Tensor& dz,
               const Tensor& dgamma,
               const Tensor& dbeta) {
   using namespace cuda;
+  const std::int64_t pixels = x.rows(), channels = x.shape.c;
   const ChannelChunks chunks =
-      add_channels(ctx, "batch_norm_backward sums", rows, terms.channels, terms);
+      add_channels(ctx, "batch_norm_backward sums", pixels, channels, terms);
   launch(ctx,
          "batch_norm_backward finish",
-         blocks_for(terms.channels),
+         blocks_for(channels),
          kBlock,
          finish_gradients,
          chunks,
@@ -168,22 +200,25 @@ void backward(Context& ctx,
          dbeta.as<float>());
   if (!dx) return;
   Gradients<T> rest = terms;
-  if (terms.dz != nullptr) {  // the sums left g there
-    rest.dy = terms.dz;
+  if (dz) {  // the sums left g there
+    rest.dy = {terms.dz.data, terms.dz.row};
     rest.act = Act::none;
   }
-  launch(ctx,
-         "batch_norm_backward dx",
-         blocks_for(dx.numel()),
-         kBlock,
-         differentiate<T>,
-         rest,
-         dx.as<T>(),
-         dx.numel(),
-         frozen ? 0.0f : 1.0f / static_cast<float>(rows),
-         gamma.as<float>(),
-         dgamma.as<float>(),
-         dbeta.as<float>());
+  const auto rows = row_launch<T>(pixels, channels, {x, y, dz ? dz : dy, dx});
+  rows.visit([&]<int width>(std::integral_constant<int, width>) {
+    launch(ctx,
+           "batch_norm_backward dx",
+           rows.grid,
+           kBlock,
+           differentiate<width, T>,
+           rows.size,
+           rest,
+           rows_of<T>(dx),
+           frozen ? 0.0f : 1.0f / static_cast<float>(pixels),
+           gamma.as<float>(),
+           dgamma.as<float>(),
+           dbeta.as<float>());
+  });
 }
 
 template <class T>
@@ -194,20 +229,22 @@ void apply(Context& ctx,
            Act act,
            const Statistics& stats,
            const BatchNormParams& p) {
-  cuda::launch(ctx,
-               "batch_norm apply",
-               cuda::blocks_for(x.numel()),
-               cuda::kBlock,
-               normalise<T>,
-               x.as<T>(),
-               z ? z.as<T>() : nullptr,
-               y.as<T>(),
-               x.numel(),
-               static_cast<int>(x.shape.c),
-               act,
-               stats,
-               p.gamma.as<float>(),
-               p.beta.as<float>());
+  const auto rows = cuda::row_launch<T>(x.rows(), x.shape.c, {x, z, y});
+  rows.visit([&]<int width>(std::integral_constant<int, width>) {
+    cuda::launch(ctx,
+                 "batch_norm apply",
+                 rows.grid,
+                 cuda::kBlock,
+                 normalise<width, T>,
+                 rows.size,
+                 cuda::rows_of<const T>(x),
+                 cuda::rows_of<const T>(z),
+                 cuda::rows_of<T>(y),
+                 act,
+                 stats,
+                 p.gamma.as<float>(),
+                 p.beta.as<float>());
+  });
 }
 
 }  // namespace
@@ -221,9 +258,9 @@ void cuda::batch_norm_train(Context& ctx,
                             const Tensor& mean,
                             const Tensor& invstd) {
   checks::batch_norm_train(ctx, opts, x, z, p, y, mean, invstd);
-  const std::int64_t rows = x.numel() / x.shape.c;
+  const std::int64_t rows = x.rows();
   visit_compute(x.dtype, "batch_norm_train", [&]<class T>(T) {
-    const AroundPivot<T> terms{x.as<T>(), rows, static_cast<int>(x.shape.c)};
+    const AroundPivot<T> terms{rows_of<const T>(x), rows};
     const ChannelChunks chunks = add_channels(ctx, "batch_norm sums", rows, x.shape.c, terms);
     const Running running{p.running_mean.as<float>(),
                           p.running_var.as<float>(),
@@ -271,14 +308,13 @@ void cuda::batch_norm_backward(Context& ctx,
                                const Tensor& dbeta) {
   checks::batch_norm_backward(ctx, opts, x, y, dy, gamma, mean, invstd, dx, dz, dgamma, dbeta);
   visit_compute(x.dtype, "batch_norm_backward", [&]<class T>(T) {
-    const Gradients<T> terms{x.as<T>(),
-                             y ? y.as<T>() : nullptr,
-                             dy.as<T>(),
-                             dz ? dz.as<T>() : nullptr,
-                             static_cast<int>(x.shape.c),
+    const Gradients<T> terms{rows_of<const T>(x),
+                             rows_of<const T>(y),
+                             rows_of<const T>(dy),
+                             rows_of<T>(dz),
                              opts.act,
                              {mean.as<float>(), invstd.as<float>(), 0.0f, false}};
-    backward(ctx, terms, x.numel() / x.shape.c, false, gamma, dx, dgamma, dbeta);
+    backward(ctx, terms, x, y, dy, false, gamma, dx, dz, dgamma, dbeta);
   });
 }
 
@@ -294,17 +330,16 @@ void cuda::batch_norm_backward_frozen(Context& ctx,
                                       const Tensor& dbeta) {
   checks::batch_norm_backward_frozen(ctx, opts, x, y, dy, p, dx, dz, dgamma, dbeta);
   visit_compute(x.dtype, "batch_norm_backward_frozen", [&]<class T>(T) {
-    const Gradients<T> terms{x.as<T>(),
-                             y ? y.as<T>() : nullptr,
-                             dy.as<T>(),
-                             dz ? dz.as<T>() : nullptr,
-                             static_cast<int>(x.shape.c),
+    const Gradients<T> terms{rows_of<const T>(x),
+                             rows_of<const T>(y),
+                             rows_of<const T>(dy),
+                             rows_of<T>(dz),
                              opts.act,
                              {p.running_mean.as<float>(),
                               p.running_var.as<float>(),
                               static_cast<float>(opts.eps),
                               true}};
-    backward(ctx, terms, x.numel() / x.shape.c, true, p.gamma, dx, dgamma, dbeta);
+    backward(ctx, terms, x, y, dy, true, p.gamma, dx, dz, dgamma, dbeta);
   });
 }
 

@@ -1,62 +1,34 @@
-// Channels side by side: a launch a part, 16 bytes a thread where channel counts and addresses
-// allow. Contract: kernels/concat.h.
+// Channels side by side: a launch a part. Contract: kernels/concat.h.
 // SPDX-License-Identifier: Apache-2.0
 #include "kernels/concat.h"
 
 #include "kernels/checks.h"
-#include "kernels/cuda/pointwise.h"
+#include "kernels/cuda/channel_rows.h"
 #include "kernels/cuda/visit.h"
 
 namespace lamina {
 namespace {
 
-// A stretch of channels inside rows of `row` elements of type P.
-template <class P>
-struct Stretch {
-  P* data;
-  std::int64_t row;
-};
-
-template <class P>
-LAMINA_KERNEL copy_rows(Stretch<const P> from,
-                        Stretch<P> to,
-                        std::int64_t count,
-                        std::int64_t channels) {
-  for (std::int64_t i = cuda::first_thread(); i < count; i += cuda::all_threads()) {
-    const std::int64_t row = i / channels, c = i % channels;
-    to.data[row * to.row + c] = from.data[row * from.row + c];
-  }
+template <int width, class T>
+LAMINA_KERNEL copy_rows(cuda::RowSize size, cuda::Rows<const T> x, cuda::Rows<T> y) {
+  const cuda::RowWalk at = cuda::row_walk<width>(size);
+  for (std::int64_t row = at.row; row < at.end; row += at.step)
+    y.template store<width>(row, at.channel, x.template load<width>(row, at.channel));
 }
 
 template <class T>
-void copy_stretch(Context& ctx,
-                  const char* name,
-                  std::int64_t rows,
-                  std::int64_t channels,
-                  const T* from,
-                  std::int64_t from_row,
-                  T* to,
-                  std::int64_t to_row) {
-  constexpr int kWidth = cuda::kPackWidth<T>;
-  const auto run = [&]<int width>(std::integral_constant<int, width>) {
-    using P = cuda::Pack<T, width>;
-    const std::int64_t count = rows * channels / width;
+void copy_slice(Context& ctx, const char* name, const Tensor& x, const Tensor& y) {
+  const auto rows = cuda::row_launch<T>(x.rows(), x.shape.c, {x, y});
+  rows.visit([&]<int width>(std::integral_constant<int, width>) {
     cuda::launch(ctx,
                  name,
-                 cuda::blocks_for(count),
+                 rows.grid,
                  cuda::kBlock,
-                 copy_rows<P>,
-                 Stretch<const P>{reinterpret_cast<const P*>(from), from_row / width},
-                 Stretch<P>{reinterpret_cast<P*>(to), to_row / width},
-                 count,
-                 channels / width);
-  };
-  const bool packs = cuda::aligned_for_packs(from, to) && channels % kWidth == 0 &&
-                     from_row % kWidth == 0 && to_row % kWidth == 0;
-  if (packs)
-    run(std::integral_constant<int, kWidth>{});
-  else
-    run(std::integral_constant<int, 1>{});
+                 copy_rows<width, T>,
+                 rows.size,
+                 cuda::rows_of<const T>(x),
+                 cuda::rows_of<T>(y));
+  });
 }
 
 }  // namespace
@@ -66,14 +38,8 @@ void cuda::concat(Context& ctx, std::span<const Tensor> x, const Tensor& y) {
   visit_compute(y.dtype, "concat", [&]<class T>(T) {
     std::int64_t first = 0;
     for (const Tensor& part : x) {
-      copy_stretch<T>(ctx,
-                      "concat",
-                      y.numel() / y.shape.c,
-                      part.shape.c,
-                      part.as<T>(),
-                      part.shape.c,
-                      y.as<T>() + first,
-                      y.shape.c);
+      if (!lies_in(part, y, first))
+        copy_slice<T>(ctx, "concat", part, slice_channels(y, first, part.shape.c));
       first += part.shape.c;
     }
   });
@@ -87,15 +53,8 @@ void cuda::split(Context& ctx,
   visit_compute(dy.dtype, "split", [&]<class T>(T) {
     std::int64_t first = 0;
     for (std::size_t i = 0; i < dx.size(); ++i) {
-      if (dx[i])
-        copy_stretch<T>(ctx,
-                        "split",
-                        dy.numel() / dy.shape.c,
-                        channels[i],
-                        dy.as<T>() + first,
-                        dy.shape.c,
-                        dx[i].as<T>(),
-                        channels[i]);
+      if (dx[i] && !lies_in(dx[i], dy, first))
+        copy_slice<T>(ctx, "split", slice_channels(dy, first, channels[i]), dx[i]);
       first += channels[i];
     }
   });

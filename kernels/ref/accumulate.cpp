@@ -11,7 +11,9 @@ void ref::accumulate(Context& ctx, const Tensor& x, const Tensor& y) {
   visit_real(x.dtype, "accumulate", [&]<class T>(T) {
     const T* const from = x.as<T>();
     T* const to = y.as<T>();
-    for (std::int64_t i = 0; i < x.numel(); ++i) to[i] += from[i];
+    for (std::int64_t row = 0; row < x.rows(); ++row)
+      for (std::int64_t c = 0; c < x.shape.c; ++c)
+        to[row * y.row() + c] += from[row * x.shape.c + c];
   });
 }
 

@@ -15,6 +15,12 @@ double value(const Tensor& vector, std::int64_t c) {
   return static_cast<double>(vector.as<T>()[c]);
 }
 
+// The element of pixel `row` and channel c.
+template <class T>
+T& at(const Tensor& t, std::int64_t row, std::int64_t c) {
+  return t.as<T>()[row * t.row() + c];
+}
+
 template <class T>
 void normalise(const Tensor& x,
                const Tensor& z,
@@ -24,11 +30,10 @@ void normalise(const Tensor& x,
                double scale,
                double mean,
                double beta) {
-  const std::int64_t channels = x.shape.c;
-  for (std::int64_t i = c; i < x.numel(); i += channels) {
-    const double shortcut = z ? z.as<T>()[i] : 0;
-    const double sum = scale * (x.as<T>()[i] - mean) + beta + shortcut;
-    y.as<T>()[i] = static_cast<T>(ref::activate(act, sum));
+  for (std::int64_t row = 0; row < x.rows(); ++row) {
+    const double shortcut = z ? at<T>(z, row, c) : 0;
+    const double sum = scale * (at<T>(x, row, c) - mean) + beta + shortcut;
+    at<T>(y, row, c) = static_cast<T>(ref::activate(act, sum));
   }
 }
 
@@ -39,9 +44,9 @@ struct ChannelSums {
 };
 
 template <class T>
-double gradient_at(Act act, const Tensor& y, const Tensor& dy, std::int64_t i) {
-  const double g = dy.as<T>()[i];
-  return act == Act::none ? g : g * ref::slope(act, y.as<T>()[i]);
+double gradient_at(Act act, const Tensor& y, const Tensor& dy, std::int64_t row, std::int64_t c) {
+  const double g = at<T>(dy, row, c);
+  return act == Act::none ? g : g * ref::slope(act, at<T>(y, row, c));
 }
 
 template <class T>
@@ -53,10 +58,10 @@ ChannelSums sum_channel(const Tensor& x,
                         double mean,
                         double invstd) {
   ChannelSums sums;
-  for (std::int64_t i = c; i < x.numel(); i += x.shape.c) {
-    const double g = gradient_at<T>(act, y, dy, i);
+  for (std::int64_t row = 0; row < x.rows(); ++row) {
+    const double g = gradient_at<T>(act, y, dy, row, c);
     sums.g += g;
-    sums.g_xhat += g * (x.as<T>()[i] - mean) * invstd;
+    sums.g_xhat += g * (at<T>(x, row, c) - mean) * invstd;
   }
   return sums;
 }
@@ -74,14 +79,14 @@ void ref::batch_norm_train(Context& ctx,
   checks::batch_norm_train(ctx, opts, x, z, p, y, mean, invstd);
   visit_real(x.dtype, "batch_norm_train", [&]<class T>(T) {
     const std::int64_t channels = x.shape.c;
-    const double count = static_cast<double>(x.numel() / channels);
+    const double count = static_cast<double>(x.rows());
     for (std::int64_t c = 0; c < channels; ++c) {
       double sum = 0;
-      for (std::int64_t i = c; i < x.numel(); i += channels) sum += x.as<T>()[i];
+      for (std::int64_t row = 0; row < x.rows(); ++row) sum += at<T>(x, row, c);
       const double batch_mean = sum / count;
       double squares = 0;
-      for (std::int64_t i = c; i < x.numel(); i += channels) {
-        const double centred = x.as<T>()[i] - batch_mean;
+      for (std::int64_t row = 0; row < x.rows(); ++row) {
+        const double centred = at<T>(x, row, c) - batch_mean;
         squares += centred * centred;
       }
       const double batch_invstd = 1 / std::sqrt(squares / count + opts.eps);
@@ -143,7 +148,7 @@ void ref::batch_norm_backward(Context& ctx,
   checks::batch_norm_backward(ctx, opts, x, y, dy, gamma, mean, invstd, dx, dz, dgamma, dbeta);
   visit_real(x.dtype, "batch_norm_backward", [&]<class T>(T) {
     const std::int64_t channels = x.shape.c;
-    const double count = static_cast<double>(x.numel() / channels);
+    const double count = static_cast<double>(x.rows());
     for (std::int64_t c = 0; c < channels; ++c) {
       const double mu = value<T>(mean, c), is = value<T>(invstd, c);
       const ChannelSums sums = sum_channel<T>(x, y, dy, c, opts.act, mu, is);
@@ -151,13 +156,13 @@ void ref::batch_norm_backward(Context& ctx,
       dbeta.as<T>()[c] = static_cast<T>(sums.g);
       // The mean and the variance depend on every x of the channel: that takes off g's mean and its
       // component along xhat.
-      for (std::int64_t i = c; i < x.numel(); i += channels) {
-        const double g = gradient_at<T>(opts.act, y, dy, i);
-        const double xhat = (x.as<T>()[i] - mu) * is;
+      for (std::int64_t row = 0; row < x.rows(); ++row) {
+        const double g = gradient_at<T>(opts.act, y, dy, row, c);
+        const double xhat = (at<T>(x, row, c) - mu) * is;
         if (dx)
-          dx.as<T>()[i] = static_cast<T>(value<T>(gamma, c) * is *
-                                         (g - sums.g / count - xhat * sums.g_xhat / count));
-        if (dz) dz.as<T>()[i] = static_cast<T>(g);
+          at<T>(dx, row, c) = static_cast<T>(value<T>(gamma, c) * is *
+                                             (g - sums.g / count - xhat * sums.g_xhat / count));
+        if (dz) at<T>(dz, row, c) = static_cast<T>(g);
       }
     }
   });
@@ -181,10 +186,10 @@ void ref::batch_norm_backward_frozen(Context& ctx,
           sum_channel<T>(x, y, dy, c, opts.act, value<T>(p.running_mean, c), invstd);
       dgamma.as<T>()[c] = static_cast<T>(sums.g_xhat);
       dbeta.as<T>()[c] = static_cast<T>(sums.g);
-      for (std::int64_t i = c; i < x.numel(); i += x.shape.c) {
-        const double g = gradient_at<T>(opts.act, y, dy, i);
-        if (dx) dx.as<T>()[i] = static_cast<T>(value<T>(p.gamma, c) * invstd * g);
-        if (dz) dz.as<T>()[i] = static_cast<T>(g);
+      for (std::int64_t row = 0; row < x.rows(); ++row) {
+        const double g = gradient_at<T>(opts.act, y, dy, row, c);
+        if (dx) at<T>(dx, row, c) = static_cast<T>(value<T>(p.gamma, c) * invstd * g);
+        if (dz) at<T>(dz, row, c) = static_cast<T>(g);
       }
     }
   });

@@ -9,12 +9,11 @@ namespace lamina {
 void ref::concat(Context& ctx, std::span<const Tensor> x, const Tensor& y) {
   checks::concat(ctx, x, y);
   visit_real(y.dtype, "concat", [&]<class T>(T) {
-    const std::int64_t rows = y.numel() / y.shape.c;
     std::int64_t first = 0;
     for (const Tensor& part : x) {
-      for (std::int64_t row = 0; row < rows; ++row)
+      for (std::int64_t row = 0; row < y.rows(); ++row)
         for (std::int64_t c = 0; c < part.shape.c; ++c)
-          y.as<T>()[row * y.shape.c + first + c] = part.as<T>()[row * part.shape.c + c];
+          y.as<T>()[row * y.row() + first + c] = part.as<T>()[row * part.row() + c];
       first += part.shape.c;
     }
   });
@@ -26,12 +25,11 @@ void ref::split(Context& ctx,
                 std::span<const std::int64_t> channels) {
   checks::split(ctx, dy, dx, channels);
   visit_real(dy.dtype, "split", [&]<class T>(T) {
-    const std::int64_t rows = dy.numel() / dy.shape.c;
     std::int64_t first = 0;
     for (std::size_t i = 0; i < dx.size(); ++i) {
-      for (std::int64_t row = 0; dx[i] && row < rows; ++row)
+      for (std::int64_t row = 0; dx[i] && row < dy.rows(); ++row)
         for (std::int64_t c = 0; c < channels[i]; ++c)
-          dx[i].as<T>()[row * channels[i] + c] = dy.as<T>()[row * dy.shape.c + first + c];
+          dx[i].as<T>()[row * dx[i].row() + c] = dy.as<T>()[row * dy.row() + first + c];
       first += channels[i];
     }
   });

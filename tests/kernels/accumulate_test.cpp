@@ -40,5 +40,12 @@ TEST_P(AccumulateKernel, Shapes) {
   }
 }
 
+TEST_P(AccumulateKernel, ToSlices) {
+  Table table(GetParam());
+  for (const Shape& shape :
+       {Shape{1, 1, 1, 16}, {3, 5, 7, 32}, {2, 14, 14, 48}, {1, 9, 9, 208}, {8, 28, 28, 64}})
+    table.check([&](DType dtype) { return sliced(make_problem(shape, "real", dtype), {"y"}); });
+}
+
 }  // namespace
 }  // namespace lamina::test

@@ -295,6 +295,29 @@ TEST_P(BatchNormKernel, BackwardOfInference) {
   }
 }
 
+// Channels that lie among others, as the inputs of a concat do.
+TEST_P(BatchNormKernel, Slices) {
+  Table table(GetParam());
+  std::vector<Case> list{{"slices/one_vector", {2, 3, 5, 16}, {}},
+                         {"slices/googlenet", {2, 14, 14, 208}, {.act = Act::relu}},
+                         {"slices/shortcut", {3, 5, 3, 32}, {.act = Act::tanh}, 0.5, 2, true},
+                         {"slices/many_rows", {4, 28, 28, 48}, {.act = Act::relu6}}};
+  for (const Case& c : list) {
+    std::vector<std::string> backward{"x", "dy"};
+    if (c.opts.act != Act::none) backward.push_back("y");
+    for (const std::vector<std::string>& names :
+         {std::vector<std::string>{"x"}, {"y"}, {"x", "y"}}) {
+      table.check([&](DType dtype) { return sliced(train_problem(c, dtype), names); });
+      table.check([&](DType dtype) { return sliced(infer_problem(c, dtype), names); });
+    }
+    for (const std::vector<std::string>& names :
+         {std::vector<std::string>{"x"}, {"dy"}, backward}) {
+      table.check([&](DType dtype) { return sliced(backward_problem(c, dtype), names); });
+      table.check([&](DType dtype) { return sliced(frozen_problem(c, dtype), names); });
+    }
+  }
+}
+
 TEST_P(BatchNormKernel, OneValueHasNoVariance) {
   Context ctx = make_context({.backend = GetParam(), .threads = 2});
   Buffer memory = ctx.allocate(4096);

@@ -97,6 +97,51 @@ TEST_P(ConcatKernel, Split) {
   }
 }
 
+TEST_P(ConcatKernel, Slices) {
+  Table table(GetParam());
+  for (const Case& c : {Case{1, 1, 1, {16}}, {2, 5, 3, {32, 16, 48}}, {2, 14, 14, {64, 128}}}) {
+    for (const std::vector<std::string>& names :
+         {std::vector<std::string>{"y"}, {"x0"}, {"x0", "y"}})
+      table.check([&](DType dtype) { return sliced(concat_problem(c, dtype), names); });
+    for (const std::vector<std::string>& names :
+         {std::vector<std::string>{"dy"}, {"dx0"}, {"dx0", "dy"}})
+      table.check([&](DType dtype) { return sliced(split_problem(c, -1, dtype), names); });
+  }
+}
+
+// What lies in its place stays there, and only the other part is copied.
+TEST_P(ConcatKernel, LeavesPartsInTheirPlace) {
+  Context ctx = make_context({.backend = GetParam(), .threads = 2});
+  const Shape shape{2, 3, 3, 48};
+  std::vector<float> values(static_cast<std::size_t>(shape.numel()));
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i % 251);
+  const std::size_t bytes = values.size() * sizeof(float);
+  Buffer map_memory = ctx.allocate(bytes), part_memory = ctx.allocate(bytes);
+  ctx.copy_in(map_memory.data(), values.data(), bytes);
+  const Tensor map{map_memory.data(), DType::f32, shape};
+  const Tensor front = slice_channels(map, 0, 16), back = slice_channels(map, 16, 32);
+  EXPECT_TRUE(lies_in(front, map, 0));
+  EXPECT_TRUE(lies_in(back, map, 16));
+  EXPECT_FALSE(lies_in(back, map, 0));
+  const Tensor apart{part_memory.data(), DType::f32, {2, 3, 3, 32}};
+  EXPECT_FALSE(lies_in(apart, map, 16));
+
+  const std::vector<std::int64_t> channels{16, 32};
+  split(ctx, map, std::vector<Tensor>{front, apart}, channels);
+  concat(ctx, std::vector<Tensor>{front, back}, map);
+  concat(ctx, std::vector<Tensor>{front, apart}, map);
+  std::vector<float> after(values.size());
+  ctx.copy_out(after.data(), map.data, bytes);
+  EXPECT_EQ(after, values);
+  ctx.copy_out(after.data(), apart.data, apart.bytes());
+  for (std::size_t pixel = 0; pixel < 18; ++pixel)
+    for (std::size_t c = 0; c < 32; ++c)
+      EXPECT_EQ(after[pixel * 32 + c], values[pixel * 48 + 16 + c]);
+
+  // A slice that overlaps its target elsewhere would be overwritten while it is read.
+  EXPECT_THROW(concat(ctx, std::vector<Tensor>{slice_channels(map, 32, 16), apart}, map), Error);
+}
+
 TEST(ConcatErrors, NameTheMismatch) {
   Context ctx = make_context({.backend = BackendKind::ref});
   float memory[64] = {};

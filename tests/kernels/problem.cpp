@@ -81,9 +81,36 @@ Problem absolute(Problem problem) {
   return problem;
 }
 
+Problem sliced(Problem problem, const std::vector<std::string>& names) {
+  problem.in_place.clear();
+  problem.name += "/slices";
+  for (const std::string& name : names) {
+    problem.name += "_" + name;
+    Slot& slot = problem.slot(name);
+    slot.first = kSliceChannels;
+    slot.pitch = slot.shape.c + 3 * kSliceChannels;
+  }
+  return problem;
+}
+
 namespace {
 
 using Bytes = std::vector<std::byte>;
+
+// The bytes of a slot's memory, and calls body(first byte of a pixel in it, in the dense tensor,
+// bytes of the pixel).
+std::size_t map_bytes(const Slot& slot, std::size_t size) {
+  const std::int64_t row = slot.pitch != 0 ? slot.pitch : slot.shape.c;
+  return static_cast<std::size_t>(slot.shape.numel() / slot.shape.c * row) * size;
+}
+template <class Body>
+void for_each_pixel(const Slot& slot, std::size_t size, const Body& body) {
+  const auto row = static_cast<std::size_t>(slot.pitch) * size;
+  const auto pixel = static_cast<std::size_t>(slot.shape.c) * size;
+  const auto pixels = static_cast<std::size_t>(slot.shape.numel() / slot.shape.c);
+  for (std::size_t i = 0; i < pixels; ++i)
+    body(i * row + static_cast<std::size_t>(slot.first) * size, i * pixel, pixel);
+}
 
 constexpr std::size_t kGuard = 256;  // canary bytes on either side; keeps 64-byte alignment
 
@@ -191,7 +218,7 @@ class LiveCall final : public Call {
       const DType dtype = dtype_of_slot(slot);
       const std::string& owner = memory_of(slot.name);
       const bool existing = memory_.count(owner) > 0;
-      const std::size_t bytes = static_cast<std::size_t>(slot.shape.numel()) * size_of(dtype);
+      const std::size_t bytes = map_bytes(slot, size_of(dtype));
       if (!existing) {
         const std::size_t shift = opts.shifted && !slot.aligned ? size_of(dtype) : 0;
         memory_.try_emplace(owner, ctx, bytes, shift, opts.garbage);
@@ -208,8 +235,10 @@ class LiveCall final : public Call {
   }
   Tensor operator[](const std::string& name) const override {
     for (const Slot& slot : problem_.slots) {
-      if (slot.name == name)
-        return {memory_.at(memory_of(name)).device(), dtype_of_slot(slot), slot.shape};
+      if (slot.name != name) continue;
+      const DType dtype = dtype_of_slot(slot);
+      const std::size_t first = static_cast<std::size_t>(slot.first) * size_of(dtype);
+      return {memory_.at(memory_of(name)).device() + first, dtype, slot.shape, slot.pitch};
     }
     return {};
   }
@@ -227,6 +256,7 @@ class LiveCall final : public Call {
       Bytes bytes =
           memory_.at(memory_of(slot.name))
               .download(ctx_, slot.name, slot.role == Role::in && !shared, outcome.faults);
+      if (slot.pitch != 0) bytes = take_slice(slot, bytes, outcome.faults);
       if (slot.role == Role::in) continue;
       outcome.values[slot.name] =
           visit_stored(dtype_of_slot(slot), [&]<class T>(T) { return decode<T>(bytes); });
@@ -270,7 +300,28 @@ class LiveCall final : public Call {
                  slot.name,
                  name_of(dtype));
     std::byte* const to = memory_.at(slot.name).payload();
-    visit_stored(dtype, [&]<class T>(T) { encode<T>(slot.values, to); });
+    if (slot.pitch == 0) {
+      visit_stored(dtype, [&]<class T>(T) { encode<T>(slot.values, to); });
+      return;
+    }
+    Bytes dense(slot.values.size() * size_of(dtype));
+    visit_stored(dtype, [&]<class T>(T) { encode<T>(slot.values, dense.data()); });
+    for_each_pixel(slot, size_of(dtype), [&](std::size_t at, std::size_t from, std::size_t bytes) {
+      std::memcpy(to + at, &dense[from], bytes);
+    });
+  }
+  // The slot's channels of a map; the other channels must be what they were.
+  Bytes take_slice(const Slot& slot, Bytes map, std::vector<std::string>& faults) {
+    const std::size_t size = size_of(dtype_of_slot(slot));
+    Bytes dense(static_cast<std::size_t>(slot.shape.numel()) * size);
+    const std::byte* const before = memory_.at(slot.name).payload();
+    for_each_pixel(slot, size, [&](std::size_t at, std::size_t to, std::size_t bytes) {
+      std::memcpy(&dense[to], &map[at], bytes);
+      std::memcpy(&map[at], before + at, bytes);
+    });
+    if (std::memcmp(map.data(), before, map.size()) != 0)
+      faults.push_back("wrote beside the channels of " + slot.name);
+    return dense;
   }
 
   Context& ctx_;

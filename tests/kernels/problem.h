@@ -52,6 +52,8 @@ struct Slot {
   Budget budget = {};    // inout, out
   bool sparse = false;   // zeros almost everywhere are what it is meant to hold
   bool aligned = false;  // never moved off its alignment: not a tensor of the contract
+  // Channels [first, ...) of a map of `pitch` channels, the others of which are watched; 0: dense.
+  std::int64_t first = 0, pitch = 0;
 };
 
 DType stored_dtype(const Slot& slot, DType real);
@@ -95,6 +97,9 @@ struct Problem {
   const Slot& slot(const std::string& slot_name) const;
   Slot& slot(const std::string& slot_name);
 };
+
+// The problem with these tensors as slices of channels of wider maps; not in place then.
+Problem sliced(Problem problem, const std::vector<std::string>& names);
 
 // The problem with the absolute values of its data. Of a linear op it gives the magnitudes.
 Problem absolute(Problem problem);

@@ -1,0 +1,110 @@
+// Passes over the pixels of NHWC maps in which a thread keeps its channels: what belongs to a
+// channel is read once, and nothing is divided. Maps may be slices of channels. Loads and stores
+// are of 16 bytes where channels and addresses allow.
+//   template <int width, class T>
+//   LAMINA_KERNEL copy(RowSize size, Rows<const T> x, Rows<T> y) {
+//     const RowWalk at = row_walk<width>(size);
+//     for (std::int64_t row = at.row; row < at.end; row += at.step)
+//       y.template store<width>(row, at.channel, x.template load<width>(row, at.channel));
+//   }
+//   const RowLaunch rows = row_launch<T>(x.rows(), x.shape.c, {x, y});
+//   rows.visit([&]<int width>(std::integral_constant<int, width>) {
+//     launch(ctx, "copy", rows.grid, kBlock, copy<width, T>, rows.size, ...); });
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <initializer_list>
+
+#include "engine/core/tensor.h"
+#include "kernels/cuda/pointwise.h"
+
+namespace lamina::cuda {
+
+// A map by its pixels; `row` elements from one to the next.
+template <class T>
+struct Rows {
+  T* data = nullptr;
+  std::int64_t row = 0;
+
+  LAMINA_DEVICE T* at(std::int64_t pixel, int channel) const {
+    return data + pixel * row + channel;
+  }
+  template <int width>
+  LAMINA_DEVICE auto load(std::int64_t pixel, int channel) const {
+    return *reinterpret_cast<const Pack<std::remove_const_t<T>, width>*>(at(pixel, channel));
+  }
+  template <int width>
+  LAMINA_DEVICE void store(std::int64_t pixel, int channel, const Pack<T, width>& pack) const {
+    *reinterpret_cast<Pack<T, width>*>(at(pixel, channel)) = pack;
+  }
+};
+
+template <class T>
+Rows<T> rows_of(const Tensor& t) {
+  if (!t) return {};
+  return {t.as<std::remove_const_t<T>>(), t.row()};
+}
+
+// `lanes` threads of a block, a power of two, lie side by side over the channels.
+struct RowSize {
+  std::int64_t rows;
+  int channels, lanes;
+};
+
+// What a thread does: channels [channel, channel + width), rows row, row + step, ... below end.
+// None where its channels lie behind the last.
+struct RowWalk {
+  int channel;
+  std::int64_t row, step, end;
+};
+
+template <int width>
+LAMINA_DEVICE RowWalk row_walk(const RowSize& size) {
+  const int thread = static_cast<int>(threadIdx.x), rows = kBlock / size.lanes;
+  const int channel = (static_cast<int>(blockIdx.x) * size.lanes + thread % size.lanes) * width;
+  return {channel,
+          static_cast<std::int64_t>(blockIdx.y) * rows + thread / size.lanes,
+          static_cast<std::int64_t>(gridDim.y) * rows,
+          channel < size.channels ? size.rows : 0};
+}
+
+template <class T>
+struct RowLaunch {
+  Grid grid;
+  RowSize size;
+  bool packs;
+
+  // Calls body(std::integral_constant<int, width>).
+  template <class Body>
+  void visit(const Body& body) const {
+    if (packs)
+      body(std::integral_constant<int, kPackWidth<T>>{});
+    else
+      body(std::integral_constant<int, 1>{});
+  }
+};
+
+// For maps of that many pixels and channels; empty ones count for nothing.
+template <class T>
+RowLaunch<T> row_launch(std::int64_t rows,
+                        std::int64_t channels,
+                        std::initializer_list<Tensor> maps) {
+  constexpr std::int64_t kMostBlocks = 16 * 132;  // a few times what fills any card
+  constexpr int kWidth = kPackWidth<T>;
+  bool packs = channels % kWidth == 0;
+  for (const Tensor& map : maps) {
+    const bool aligned = reinterpret_cast<std::uintptr_t>(map.data) % 16 == 0;
+    packs = packs && (!map || (aligned && map.row() % kWidth == 0));
+  }
+  const std::int64_t columns = packs ? channels / kWidth : channels;
+  int lanes = 1;
+  while (lanes < columns && lanes < kBlock) lanes *= 2;
+  const std::int64_t across = (columns + lanes - 1) / lanes;
+  const std::int64_t down = (rows * lanes + kBlock - 1) / kBlock;
+  const std::int64_t most = kMostBlocks / across > 1 ? kMostBlocks / across : 1;
+  return {{static_cast<unsigned>(across), static_cast<unsigned>(down < most ? down : most)},
+          {rows, static_cast<int>(channels), lanes},
+          packs};
+}
+
+}  // namespace lamina::cuda
