@@ -46,6 +46,8 @@ class BatchNorm2dOp : public LayerOp {
           ctx_, opts_, t.x[0], y, t.dy, params(t), t.dx[0], shortcut(t.dx), t.dp[0], t.dp[1]);
     }
   }
+  bool takes_slice(std::size_t input) const override { return input == 0; }
+  bool makes_slice() const override { return true; }
 
  private:
   // What is added behind the norm, or its gradient.

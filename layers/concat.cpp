@@ -14,6 +14,8 @@ class ConcatOp : public LayerOp {
   }
   void forward(const Bound& t) override { lamina::concat(ctx_, t.x, t.y); }
   void backward(const Bound& t) override { split(ctx_, t.dy, t.dx, channels_); }
+  bool takes_slice(std::size_t) const override { return true; }
+  bool makes_slice() const override { return true; }
 
  private:
   Context& ctx_;
@@ -23,6 +25,7 @@ class ConcatOp : public LayerOp {
 class ConcatLayer : public Layer {
  public:
   std::string type() const override { return "Concat"; }
+  bool is_concat() const override { return true; }
   Shape infer(std::span<const Shape> x) const override {
     Shape y = x[0];
     y.c = 0;

@@ -82,6 +82,13 @@ Graph::ScopeGuard Graph::scope(const std::string& name, std::string type) {
 
 void Graph::leave() { current_scope_ = scopes_[static_cast<std::size_t>(current_scope_)].parent; }
 
+const Node& Graph::producer(ValueId value) const {
+  const auto node =
+      std::find_if(nodes_.begin(), nodes_.end(), [&](const Node& n) { return n.output == value; });
+  LAMINA_CHECK(node != nodes_.end(), "net {}: no layer makes value {}.", title_, value);
+  return *node;
+}
+
 std::vector<Shape> Graph::input_shapes(const Node& node, std::int64_t batch) const {
   std::vector<Shape> shapes;
   for (ValueId id : node.inputs) shapes.push_back(shape(id).with_n(batch));

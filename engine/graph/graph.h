@@ -96,6 +96,7 @@ class Graph {
   const std::vector<AuxiliaryHead>& auxiliary() const { return auxiliary_; }
   std::vector<const Node*> in_state_dict_order() const;
   std::int64_t classes() const { return shape(output_).per_sample(); }
+  const Node& producer(ValueId value) const;  // the layer that makes it; not of the input
   std::vector<Shape> input_shapes(const Node& node, std::int64_t batch) const;
 
   // For passes: a copy whose nodes are replaced. Values keep their ids and shapes.

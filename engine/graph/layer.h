@@ -81,6 +81,9 @@ class LayerOp {
   virtual std::size_t workspace_bytes() const { return 0; }
   virtual void forward(const Bound& t) = 0;
   virtual void backward(const Bound& t) = 0;
+  // Whether x[input] may be a slice of the channels of a wider map; whether y and dy may be.
+  virtual bool takes_slice(std::size_t /*input*/) const { return false; }
+  virtual bool makes_slice() const { return false; }
   virtual std::string describe() const { return {}; }  // the implementation, for the plan table
 };
 
@@ -98,6 +101,8 @@ class Layer {
   virtual bool backward_reads_y() const { return false; }
   // y is x under another shape: no memory, no work.
   virtual bool is_view(Mode) const { return false; }
+  // y is the inputs side by side; they may be written there in the first place.
+  virtual bool is_concat() const { return false; }
 
   // Fusion: the activation this layer is, and this layer with an activation behind it (null:
   // cannot).

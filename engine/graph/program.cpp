@@ -73,12 +73,26 @@ void Program::compile() {
     }
     steps_.push_back(std::move(step));
   }
+  slices_.resize(values);
+  if (!opts_.fuse) return;
+  const auto op = [this](std::size_t node) { return steps_[node].op.get(); };
+  slices_ = find_slices(
+      graph_,
+      storage_,
+      {.takes = [&](auto node, auto input) { return op(node) && op(node)->takes_slice(input); },
+       .makes = [&](auto node) { return op(node) && op(node)->makes_slice(); }});
+}
+
+Program::Place Program::slice_of(const Place& map, const Slice& slice) const {
+  return {map.lifetime,
+          map.first + slice.first,
+          map.pitch != 0 ? map.pitch : graph_.shape(slice.map).c};
 }
 
 void Program::plan() {
   const std::size_t values = graph_.value_count();
-  activation_.assign(values, -1);
-  gradient_.assign(values, -1);
+  activation_.assign(values, {});
+  gradient_.assign(values, {});
   const int end = 2 * loss_time();
   const auto add = [&](std::string name, std::size_t bytes, int first, int last) {
     lifetimes_.push_back({std::move(name), bytes, first, last});
@@ -90,11 +104,24 @@ void Program::plan() {
   };
   const auto keep_until = [&](ValueId value, int time) {
     Lifetime& lifetime = lifetimes_[static_cast<std::size_t>(
-        activation_[static_cast<std::size_t>(storage_of(value))])];
+        activation_[static_cast<std::size_t>(storage_of(value))].lifetime)];
     lifetime.last = std::max(lifetime.last, time);
   };
+  // A map is there from its first slice on.
+  const std::function<Place(ValueId, int)> made = [&](ValueId value, int time) {
+    const auto at = static_cast<std::size_t>(value);
+    Place& place = activation_[at];
+    if (place.lifetime >= 0) {
+      keep_until(value, time);
+    } else if (slices_[at].map >= 0) {
+      place = slice_of(made(slices_[at].map, time), slices_[at]);
+    } else {
+      place.lifetime = add(graph_.producer(value).name, bytes_of(value), time, time);
+    }
+    return place;
+  };
 
-  activation_[0] = add("input", bytes_of(0), 0, 0);
+  activation_[0].lifetime = add("input", bytes_of(0), 0, 0);
   labels_lifetime_ =
       add("labels", static_cast<std::size_t>(opts_.batch) * size_of(DType::i32), 0, end);
   loss_lifetime_ = add("loss", size_of(statistics_dtype(model_->compute_dtype())), 0, end);
@@ -104,8 +131,7 @@ void Program::plan() {
     Step& step = steps_[i];
     for (ValueId id : node.inputs) keep_until(id, forward_time(i));
     if (!step.op) continue;
-    activation_[static_cast<std::size_t>(node.output)] =
-        add(node.name, bytes_of(node.output), forward_time(i), forward_time(i));
+    made(node.output, forward_time(i));
     if (!step.backward) continue;
     if (node.layer->backward_reads_y()) keep_until(node.output, backward_time(i));
     for (std::size_t j = 0; j < node.inputs.size(); ++j) {
@@ -135,8 +161,9 @@ void Program::plan() {
   std::size_t scratch_bytes = 0;
   const auto written = [&](ValueId value, int time) {
     const auto at = static_cast<std::size_t>(storage_of(value));
-    if (gradient_[at] >= 0) return false;
-    gradient_[at] = add("gradient of value " + std::to_string(at), bytes_of(value), time, time);
+    if (gradient_[at].lifetime >= 0) return false;
+    gradient_[at].lifetime =
+        add("gradient of value " + std::to_string(at), bytes_of(value), time, time);
     return true;
   };
   std::vector<ValueId> judged{graph_.output()};
@@ -150,14 +177,19 @@ void Program::plan() {
     Step& step = steps_[i];
     if (!step.backward) continue;
     const auto at = static_cast<std::size_t>(node.output);
-    if (gradient_[at] < 0) {
+    if (gradient_[at].lifetime < 0) {
       step.backward = false;  // nothing downstream reaches the loss
       continue;
     }
-    lifetimes_[static_cast<std::size_t>(gradient_[at])].last = backward_time(i);
+    lifetimes_[static_cast<std::size_t>(gradient_[at].lifetime)].last = backward_time(i);
     std::size_t added = 0;
     for (std::size_t j = 0; j < node.inputs.size(); ++j) {
-      if (!needs_gradient_[static_cast<std::size_t>(storage_of(node.inputs[j]))]) continue;
+      const auto x = static_cast<std::size_t>(storage_of(node.inputs[j]));
+      if (!needs_gradient_[x]) continue;
+      if (slices_[x].map == node.output && gradient_[x].lifetime < 0) {
+        gradient_[x] = slice_of(gradient_[at], slices_[x]);
+        continue;
+      }
       if (written(node.inputs[j], backward_time(i))) continue;
       step.accumulate.push_back(static_cast<int>(j));
       added += align_up(bytes_of(node.inputs[j]));
@@ -170,9 +202,14 @@ void Program::plan() {
   arena_bytes_ = workspace_offset_ + workspace_bytes_;
 }
 
-Tensor Program::place(int lifetime, const Shape& shape, DType dtype, std::byte* arena) const {
-  if (lifetime < 0) return {};
-  return {arena + lifetimes_[static_cast<std::size_t>(lifetime)].offset, dtype, shape};
+Tensor Program::tensor_at(const Place& place,
+                          const Shape& shape,
+                          DType dtype,
+                          std::byte* arena) const {
+  if (place.lifetime < 0) return {};
+  std::byte* const start = arena + lifetimes_[static_cast<std::size_t>(place.lifetime)].offset;
+  return {
+      start + static_cast<std::size_t>(place.first) * size_of(dtype), dtype, shape, place.pitch};
 }
 
 void Program::bind(std::byte* arena, const StepState* state) {
@@ -180,11 +217,11 @@ void Program::bind(std::byte* arena, const StepState* state) {
   const DType dtype = model_->compute_dtype();
   const auto shape_of = [&](ValueId value) { return graph_.shape(value).with_n(opts_.batch); };
   const auto activation = [&](ValueId value) {
-    return place(
+    return tensor_at(
         activation_[static_cast<std::size_t>(storage_of(value))], shape_of(value), dtype, arena);
   };
   const auto gradient = [&](ValueId value) {
-    return place(
+    return tensor_at(
         gradient_[static_cast<std::size_t>(storage_of(value))], shape_of(value), dtype, arena);
   };
   for (std::size_t i = 0; i < steps_.size(); ++i) {
@@ -206,6 +243,7 @@ void Program::bind(std::byte* arena, const StepState* state) {
       Tensor& dx = bound.dx[static_cast<std::size_t>(j)];
       const Tensor total = dx;
       dx.data = arena + lifetimes_[static_cast<std::size_t>(scratch_)].offset + added;
+      dx.pitch = 0;
       added += align_up(dx.bytes());
       step.sums.emplace_back(dx, total);
     }
@@ -222,8 +260,8 @@ void Program::bind(std::byte* arena, const StepState* state) {
   heads_.clear();
   for (const AuxiliaryHead& head : graph_.auxiliary())
     heads_.push_back({activation(head.output), gradient(head.output), head.weight});
-  labels_ = place(labels_lifetime_, features(1, opts_.batch), DType::i32, arena);
-  loss_ = place(loss_lifetime_, features(1, 1), statistics_dtype(dtype), arena);
+  labels_ = tensor_at({labels_lifetime_}, features(1, opts_.batch), DType::i32, arena);
+  loss_ = tensor_at({loss_lifetime_}, features(1, 1), statistics_dtype(dtype), arena);
 }
 
 template <class Pass>
@@ -272,7 +310,13 @@ void Program::backward() {
 }
 
 std::string Program::implementation(std::size_t node) const {
-  return steps_[node].op ? steps_[node].op->describe() : "view";
+  if (!steps_[node].op) return "view";
+  const Node& n = graph_.nodes()[node];
+  if (!n.layer->is_concat()) return steps_[node].op->describe();
+  const auto in_place = std::count_if(n.inputs.begin(), n.inputs.end(), [&](ValueId value) {
+    return slices_[static_cast<std::size_t>(value)].map == n.output;
+  });
+  return fmt::format("{} of {} in place", in_place, n.inputs.size());
 }
 
 }  // namespace lamina

@@ -18,6 +18,7 @@
 
 #include "engine/graph/memory_plan.h"
 #include "engine/graph/model.h"
+#include "engine/graph/slices.h"
 #include "kernels/loss.h"
 
 namespace lamina {
@@ -26,7 +27,7 @@ struct ProgramOpts {
   std::int64_t batch = 1;
   Mode mode = Mode::train;
   bool backward = true;
-  bool fuse = true;
+  bool fuse = true;               // and write the inputs of a concat in their places
   std::uint64_t seed = 0;         // of the dropout masks
   std::optional<double> dropout;  // overrides every dropout probability
 };
@@ -70,13 +71,21 @@ class Program {
     int first_saved = -1;                         // index of its saved tensors in lifetimes_
   };
 
+  // Where a value or its gradient lies: memory of its own, or channels of a map.
+  struct Place {
+    int lifetime = -1;       // index in lifetimes_, or none
+    std::int64_t first = 0;  // channel
+    std::int64_t pitch = 0;  // channels of the map; 0: memory of its own
+  };
+
   void compile();
   void plan();
+  Place slice_of(const Place& map, const Slice& slice) const;
   int storage_of(ValueId value) const { return storage_[static_cast<std::size_t>(value)]; }
   int forward_time(std::size_t node) const { return static_cast<int>(node) + 1; }
   int loss_time() const { return static_cast<int>(steps_.size()) + 1; }
   int backward_time(std::size_t node) const { return 2 * loss_time() - forward_time(node); }
-  Tensor place(int lifetime, const Shape& shape, DType dtype, std::byte* arena) const;
+  Tensor tensor_at(const Place& place, const Shape& shape, DType dtype, std::byte* arena) const;
   // Runs a pass of a layer, seen by profilers and the observer; errors name the layer.
   template <class Pass>
   void run_pass(const std::string& name, const char* pass, const Pass& body) const;
@@ -85,10 +94,11 @@ class Program {
   ProgramOpts opts_;
   Graph graph_;
   std::vector<Step> steps_;
-  std::vector<int> storage_;                // value -> the value whose memory it shares (views)
-  std::vector<bool> needs_gradient_;        // by storage value
-  std::vector<int> activation_, gradient_;  // storage value -> index in lifetimes_, or -1
-  int scratch_ = -1;                        // lifetime of the gradient that is added, or -1
+  std::vector<int> storage_;                  // value -> the value whose memory it shares (views)
+  std::vector<bool> needs_gradient_;          // by storage value
+  std::vector<Slice> slices_;                 // by value
+  std::vector<Place> activation_, gradient_;  // by storage value
+  int scratch_ = -1;                          // lifetime of the gradient that is added, or -1
   std::vector<Lifetime> lifetimes_;
   int labels_lifetime_ = -1, loss_lifetime_ = -1;
   std::size_t workspace_bytes_ = 0, workspace_offset_ = 0, arena_bytes_ = 0;
