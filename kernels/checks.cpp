@@ -318,7 +318,7 @@ void max_pool_backward(const Context& ctx,
 void avg_pool_forward(const Context& ctx, const PoolOpts& opts, const Tensor& x, const Tensor& y) {
   constexpr auto op = "pool forward";
   real(ctx, op, {"x", x});
-  dims(op, {"y", y}, x.dtype, pool_output(opts, x.shape));
+  dims(op, {"y", y, kSlice}, x.dtype, pool_output(opts, x.shape));
   apart(op, {"x", x}, {"y", y});
 }
 
@@ -328,7 +328,7 @@ void avg_pool_backward(const Context& ctx,
                        const Tensor& dx) {
   constexpr auto op = "pool backward";
   real(ctx, op, {"dx", dx});
-  dims(op, {"dy", dy}, dx.dtype, pool_output(opts, dx.shape));
+  dims(op, {"dy", dy, kSlice}, dx.dtype, pool_output(opts, dx.shape));
   apart(op, {"dy", dy}, {"dx", dx});
 }
 

@@ -1,5 +1,5 @@
 // Max and average pooling.
-//   x  [N,H,W,C]    y  [N,P,Q,C]    dx, dy like them
+//   x  [N,H,W,C]    y  [N,P,Q,C]    dx, dy like them; y and dy may be slices of channels
 //   idx  [N,P,Q,C] u8  offset r*S+s of the winner in its window, for backward; empty in inference
 // Padding never wins a maximum; among equals the first in row order wins. Averages count the
 // padding when count_include_pad (PyTorch's default). ceil_mode rounds P and Q up, but a window

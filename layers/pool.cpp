@@ -17,6 +17,7 @@ class MaxPoolOp : public LayerOp {
   void backward(const Bound& t) override {
     max_pool_backward(ctx_, opts_, t.dy, t.saved[0], t.dx[0]);
   }
+  bool makes_slice() const override { return true; }
 
  private:
   Context& ctx_;
@@ -28,6 +29,7 @@ class AvgPoolOp : public LayerOp {
   AvgPoolOp(Context& ctx, const PoolOpts& opts) : ctx_(ctx), opts_(opts) {}
   void forward(const Bound& t) override { avg_pool_forward(ctx_, opts_, t.x[0], t.y); }
   void backward(const Bound& t) override { avg_pool_backward(ctx_, opts_, t.dy, t.dx[0]); }
+  bool makes_slice() const override { return true; }
 
  private:
   Context& ctx_;

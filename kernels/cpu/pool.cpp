@@ -79,7 +79,7 @@ LAMINA_INLINE void for_each_lanes(std::int64_t channels, const Body body) {
   if (c < channels) body(c, channels - c);
 }
 
-// Calls body(image, rows of the window, columns, first channel of the output) for every window.
+// Calls body(image, rows of the window, columns, pixel of the output) for every window.
 template <class Body>
 void for_each_window(
     const Context& ctx, const PoolOpts& o, const Shape& x, const Shape& y, const Body& body) {
@@ -88,7 +88,7 @@ void for_each_window(
       const std::int64_t n = row / y.h;
       const Span rows = span_of(row % y.h, o.stride_h, o.pad_h, o.r, x.h);
       for (std::int64_t q = 0; q < y.w; ++q)
-        body(n, rows, span_of(q, o.stride_w, o.pad_w, o.s, x.w), (row * y.w + q) * y.c);
+        body(n, rows, span_of(q, o.stride_w, o.pad_w, o.s, x.w), row * y.w + q);
     }
   });
 }
@@ -107,7 +107,7 @@ Covers covering(std::int64_t in,
 }
 
 // Gathers the gradient of every input pixel from the windows that cover it, in a fixed order:
-// body(gradient of the pixel, first channel of the output, offset r*s in its window, share).
+// body(gradient of the pixel, pixel of the output, offset r*s in its window, its rows and columns).
 template <class Body>
 void for_each_pixel(const Context& ctx,
                     const PoolOpts& o,
@@ -128,7 +128,7 @@ void for_each_pixel(const Context& ctx,
             const Span rows = span_of(p, o.stride_h, o.pad_h, o.r, x.h);
             const Span columns = span_of(q, o.stride_w, o.pad_w, o.s, x.w);
             body(pixel,
-                 ((n * y.h + p) * y.w + q) * y.c,
+                 (n * y.h + p) * y.w + q,
                  (h - rows.start) * o.s + (w - columns.start),
                  rows,
                  columns);
@@ -146,18 +146,18 @@ void max_pool_forward(
   const float* const xs = x.as<float>();
   float* const ys = y.as<float>();
   std::uint8_t* const winners = idx ? idx.as<std::uint8_t>() : nullptr;
-  if (is_pool_2x2(opts, x.shape, y.shape)) {
+  if (is_pool_2x2(opts, x.shape, y.shape) && !y.is_slice()) {
     max_pool_2x2_forward(ctx, x.shape, y.shape, xs, ys, winners);
     return;
   }
   const Shape in = x.shape;
-  const std::int64_t across = opts.s;
+  const std::int64_t across = opts.s, y_row = y.row();
   for_each_window(
       ctx,
       opts,
       in,
       y.shape,
-      [=](std::int64_t n, const Span& rows, const Span& columns, std::int64_t at) {
+      [=](std::int64_t n, const Span& rows, const Span& columns, std::int64_t out) {
         const float* const image = xs + n * in.h * in.w * in.c;
         for_each_lanes(in.c, [=](std::int64_t c, std::int64_t count) {
           const auto pixel = [=](std::int64_t h, std::int64_t w) {
@@ -176,8 +176,8 @@ void max_pool_forward(
               best = wins ? value : best;
               place = wins ? IntVec{} + offset(h, w) : place;
             }
-          store_some(ys + at + c, best, count);
-          if (winners != nullptr) store_indices(winners + at + c, place, count);
+          store_some(ys + out * y_row + c, best, count);
+          if (winners != nullptr) store_indices(winners + out * in.c + c, place, count);
         });
       });
 }
@@ -188,42 +188,44 @@ void max_pool_backward(
   const float* const dys = dy.as<float>();
   const std::uint8_t* const winners = idx.as<std::uint8_t>();
   const Shape& in = dx.shape;
-  if (is_pool_2x2(opts, in, dy.shape)) {
+  if (is_pool_2x2(opts, in, dy.shape) && !dy.is_slice()) {
     max_pool_2x2_backward(ctx, in, dy.shape, dys, winners, dx.as<float>());
     return;
   }
-  const std::int64_t channels = in.c;
-  for_each_pixel(ctx,
-                 opts,
-                 in,
-                 dy.shape,
-                 dx.as<float>(),
-                 [=](float* pixel, std::int64_t at, std::int64_t offset, const Span&, const Span&) {
-                   const IntVec place = IntVec{} + static_cast<std::int32_t>(offset);
-                   for_each_lanes(channels, [=](std::int64_t c, std::int64_t count) {
-                     const Vec gradient = load_some(dys + at + c, count);
-                     const IntVec won = load_indices(winners + at + c, count) == place;
-                     const Vec sum = load_some(pixel + c, count) + (won ? gradient : Vec{});
-                     store_some(pixel + c, sum, count);
-                   });
-                 });
+  const std::int64_t channels = in.c, dy_row = dy.row();
+  for_each_pixel(
+      ctx,
+      opts,
+      in,
+      dy.shape,
+      dx.as<float>(),
+      [=](float* pixel, std::int64_t out, std::int64_t offset, const Span&, const Span&) {
+        const IntVec place = IntVec{} + static_cast<std::int32_t>(offset);
+        for_each_lanes(channels, [=](std::int64_t c, std::int64_t count) {
+          const Vec gradient = load_some(dys + out * dy_row + c, count);
+          const IntVec won = load_indices(winners + out * channels + c, count) == place;
+          const Vec sum = load_some(pixel + c, count) + (won ? gradient : Vec{});
+          store_some(pixel + c, sum, count);
+        });
+      });
 }
 
 void avg_pool_forward(Context& ctx, const PoolOpts& opts, const Tensor& x, const Tensor& y) {
   checks::avg_pool_forward(ctx, opts, x, y);
   const float* const xs = x.as<float>();
   const Shape& in = x.shape;
-  if (is_pool_2x2(opts, in, y.shape)) {
+  if (is_pool_2x2(opts, in, y.shape) && !y.is_slice()) {
     avg_pool_2x2_forward(ctx, in, y.shape, xs, y.as<float>());
     return;
   }
   const Shape size = in;
+  const std::int64_t y_row = y.row();
   float* const ys = y.as<float>();
   for_each_window(ctx,
                   opts,
                   in,
                   y.shape,
-                  [=](std::int64_t n, const Span& rows, const Span& columns, std::int64_t at) {
+                  [=](std::int64_t n, const Span& rows, const Span& columns, std::int64_t out) {
                     const float* const image = xs + n * size.h * size.w * size.c;
                     const float share = share_of(opts, rows, columns);
                     for_each_lanes(size.c, [=](std::int64_t c, std::int64_t count) {
@@ -231,7 +233,7 @@ void avg_pool_forward(Context& ctx, const PoolOpts& opts, const Tensor& x, const
                       for (std::int64_t h = rows.begin; h < rows.end; ++h)
                         for (std::int64_t w = columns.begin; w < columns.end; ++w)
                           sum += load_some(image + (h * size.w + w) * size.c + c, count);
-                      store_some(ys + at + c, sum * share, count);
+                      store_some(ys + out * y_row + c, sum * share, count);
                     });
                   });
 }
@@ -240,21 +242,22 @@ void avg_pool_backward(Context& ctx, const PoolOpts& opts, const Tensor& dy, con
   checks::avg_pool_backward(ctx, opts, dy, dx);
   const float* const dys = dy.as<float>();
   const Shape& in = dx.shape;
-  if (is_pool_2x2(opts, in, dy.shape)) {
+  if (is_pool_2x2(opts, in, dy.shape) && !dy.is_slice()) {
     avg_pool_2x2_backward(ctx, in, dy.shape, dys, dx.as<float>());
     return;
   }
-  const std::int64_t channels = in.c;
+  const std::int64_t channels = in.c, dy_row = dy.row();
   for_each_pixel(
       ctx,
       opts,
       in,
       dy.shape,
       dx.as<float>(),
-      [=](float* pixel, std::int64_t at, std::int64_t, const Span& rows, const Span& columns) {
+      [=](float* pixel, std::int64_t out, std::int64_t, const Span& rows, const Span& columns) {
         const float share = share_of(opts, rows, columns);
         for_each_lanes(channels, [=](std::int64_t c, std::int64_t count) {
-          const Vec sum = load_some(pixel + c, count) + load_some(dys + at + c, count) * share;
+          const Vec sum =
+              load_some(pixel + c, count) + load_some(dys + out * dy_row + c, count) * share;
           store_some(pixel + c, sum, count);
         });
       });

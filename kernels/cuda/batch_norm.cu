@@ -25,54 +25,58 @@ struct Statistics {
   }
 };
 
-// The pivot is the mean of eight elements: a single one may lie far out, and its squared distance
-// from the mean is what the sums lose in digits.
+struct Running {
+  float *mean, *var;
+  std::int64_t* batches;
+  double momentum;
+};
+
+// Mean and variance from sums around a pivot, which is the mean of eight elements: a single one may
+// lie far out, and its squared distance from the mean is what the sums lose in digits.
 template <class T>
-struct AroundPivot {
+struct BatchStatistics {
+  static constexpr int kSums = 2;
   cuda::Rows<const T> x;
   std::int64_t rows;
+  double eps;
+  Running running;
+  float *mean, *invstd;
+
   LAMINA_DEVICE float pivot(int c) const {
     constexpr int kSamples = 8;
     float sum = 0.0f;
     for (int i = 0; i < kSamples; ++i) sum += cuda::as_f32(*x.at(rows * i / kSamples, c));
     return sum * (1.0f / kSamples);
   }
-  LAMINA_DEVICE cuda::Pair operator()(std::int64_t row, int c, float pivot) const {
-    const float d = cuda::as_f32(*x.at(row, c)) - pivot;
-    return {d, d * d};
+  template <int width>
+  LAMINA_DEVICE void add(std::int64_t row,
+                         int c,
+                         const float (&pivot)[width],
+                         float (&sum)[kSums][width]) const {
+    const auto pack = x.template load<width>(row, c);
+    for (int j = 0; j < width; ++j) {
+      const float d = cuda::as_f32(pack.v[j]) - pivot[j];
+      sum[0][j] += d;
+      sum[1][j] += d * d;
+    }
+  }
+  LAMINA_DEVICE void finish(int c, const double (&sum)[kSums]) const {
+    const auto count = static_cast<double>(rows);
+    const double offset = sum[0] / count;
+    const double squares = sum[1] - offset * sum[0];  // around the mean
+    const double batch_mean = static_cast<double>(pivot(c)) + offset;
+    const double var = squares > 0.0 ? squares / count : 0.0;
+    mean[c] = static_cast<float>(batch_mean);
+    invstd[c] = static_cast<float>(1.0 / sqrt(var + eps));
+    blend(running.mean[c], batch_mean);
+    blend(running.var[c], var * count / (count - 1.0));
+    if (c == 0) ++*running.batches;
+  }
+  LAMINA_DEVICE void blend(float& value, double batch) const {
+    value = static_cast<float>((1.0 - running.momentum) * static_cast<double>(value) +
+                               running.momentum * batch);
   }
 };
-
-struct Running {
-  float *mean, *var;
-  std::int64_t* batches;
-  float momentum;
-};
-
-template <class T>
-LAMINA_KERNEL finish_statistics(cuda::ChannelChunks chunks,
-                                AroundPivot<T> terms,
-                                double eps,
-                                Running running,
-                                float* mean,
-                                float* invstd) {
-  const std::int64_t c = cuda::first_thread();
-  if (c == 0) ++*running.batches;
-  if (c >= chunks.channels) return;
-  const cuda::PairF64 sum = chunks.total(static_cast<int>(c));
-  const auto rows = static_cast<double>(terms.rows);
-  const double offset = sum.a / rows;
-  const double squares = sum.b - offset * sum.a;  // around the mean
-  const double batch_mean = static_cast<double>(terms.pivot(static_cast<int>(c))) + offset;
-  const double var = squares > 0.0 ? squares / rows : 0.0;
-  mean[c] = static_cast<float>(batch_mean);
-  invstd[c] = static_cast<float>(1.0 / sqrt(var + eps));
-  const double blend = static_cast<double>(running.momentum);
-  running.mean[c] =
-      static_cast<float>((1.0 - blend) * static_cast<double>(running.mean[c]) + blend * batch_mean);
-  running.var[c] = static_cast<float>((1.0 - blend) * static_cast<double>(running.var[c]) +
-                                      blend * var * rows / (rows - 1.0));
-}
 
 // z may be null.
 template <int width, class T>
@@ -106,39 +110,62 @@ LAMINA_KERNEL normalise(cuda::RowSize size,
   }
 }
 
-// g = dy * act'(y), and g times the centred x. On the way g is stored to dz, which may be dy,
-// unless dz is null.
+// What both backward passes read.
 template <class T>
 struct Gradients {
   cuda::Rows<const T> x, y, dy;
-  cuda::Rows<T> dz;
   Act act;
   Statistics stats;
 
-  LAMINA_DEVICE float pivot(int c) const { return stats.mean[c]; }
-  LAMINA_DEVICE cuda::Pair operator()(std::int64_t row, int c, float mean) const {
-    float g = cuda::as_f32(*dy.at(row, c));
-    if (act != Act::none) g = cuda::through_act(act, cuda::as_f32(*y.at(row, c)), g);
-    if (dz.data != nullptr) *dz.at(row, c) = cuda::from_f32<T>(g);
-    return {g, g * (cuda::as_f32(*x.at(row, c)) - mean)};
+  // g = dy * act'(y) of the channels from c on.
+  template <int width>
+  LAMINA_DEVICE void load(std::int64_t row, int c, float (&g)[width]) const {
+    const auto gradient = dy.template load<width>(row, c);
+    for (int j = 0; j < width; ++j) g[j] = cuda::as_f32(gradient.v[j]);
+    if (act == Act::none) return;
+    const auto out = y.template load<width>(row, c);
+    for (int j = 0; j < width; ++j) g[j] = cuda::through_act(act, cuda::as_f32(out.v[j]), g[j]);
   }
 };
 
-LAMINA_KERNEL finish_gradients(cuda::ChannelChunks chunks,
-                               Statistics stats,
-                               float* dgamma,
-                               float* dbeta) {
-  const std::int64_t c = cuda::first_thread();
-  if (c >= chunks.channels) return;
-  const cuda::PairF64 sum = chunks.total(static_cast<int>(c));
-  dbeta[c] = static_cast<float>(sum.a);
-  dgamma[c] = static_cast<float>(sum.b * static_cast<double>(stats.invstd(static_cast<int>(c))));
-}
+// The sums of g, and of g times the centred x. On the way g is stored to dz, which may be dy,
+// unless dz is null.
+template <class T>
+struct GradientSums {
+  static constexpr int kSums = 2;
+  Gradients<T> in;
+  cuda::Rows<T> dz;
+  float *dgamma, *dbeta;
+
+  LAMINA_DEVICE float pivot(int c) const { return in.stats.mean[c]; }
+  template <int width>
+  LAMINA_DEVICE void add(std::int64_t row,
+                         int c,
+                         const float (&mean)[width],
+                         float (&sum)[kSums][width]) const {
+    auto gradient = in.dy.template load<width>(row, c);
+    const auto x = in.x.template load<width>(row, c);
+    cuda::Pack<T, width> out{};
+    if (in.act != Act::none) out = in.y.template load<width>(row, c);
+    for (int j = 0; j < width; ++j) {
+      float g = cuda::as_f32(gradient.v[j]);
+      if (in.act != Act::none) g = cuda::through_act(in.act, cuda::as_f32(out.v[j]), g);
+      gradient.v[j] = cuda::from_f32<T>(g);
+      sum[0][j] += g;
+      sum[1][j] += g * (cuda::as_f32(x.v[j]) - mean[j]);
+    }
+    if (dz.data != nullptr) dz.template store<width>(row, c, gradient);
+  }
+  LAMINA_DEVICE void finish(int c, const double (&sum)[kSums]) const {
+    dbeta[c] = static_cast<float>(sum[0]);
+    dgamma[c] = static_cast<float>(sum[1] * static_cast<double>(in.stats.invstd(c)));
+  }
+};
 
 // per_row: 1/rows, or 0 with frozen statistics, which no x changes. dx may be dy.
 template <int width, class T>
 LAMINA_KERNEL differentiate(cuda::RowSize size,
-                            Gradients<T> terms,
+                            Gradients<T> in,
                             cuda::Rows<T> dx,
                             float per_row,
                             const float* gamma,
@@ -150,74 +177,69 @@ LAMINA_KERNEL differentiate(cuda::RowSize size,
   float mean[width], scale[width], offset[width], slope[width];
   for (int j = 0; j < width; ++j) {
     const int c = at.channel + j;
-    const float invstd = terms.stats.invstd(c);
-    mean[j] = terms.stats.mean[c];
+    const float invstd = in.stats.invstd(c);
+    mean[j] = in.stats.mean[c];
     scale[j] = gamma[c] * invstd;
     offset[j] = per_row * dbeta[c];
     slope[j] = per_row * dgamma[c] * invstd;
   }
-  const Act act = terms.act;
   for (std::int64_t row = at.row; row < at.end; row += at.step) {
-    auto x = terms.x.template load<width>(row, at.channel);
-    const auto dy = terms.dy.template load<width>(row, at.channel);
-    cuda::Pack<T, width> y{};
-    if (act != Act::none) y = terms.y.template load<width>(row, at.channel);
+    float g[width];
+    in.template load<width>(row, at.channel, g);
+    auto x = in.x.template load<width>(row, at.channel);
     for (int j = 0; j < width; ++j) {
-      float g = cuda::as_f32(dy.v[j]);
-      if (act != Act::none) g = cuda::through_act(act, cuda::as_f32(y.v[j]), g);
       const float centred = cuda::as_f32(x.v[j]) - mean[j];
-      x.v[j] = cuda::from_f32<T>(scale[j] * (g - offset[j] - centred * slope[j]));
+      x.v[j] = cuda::from_f32<T>(scale[j] * (g[j] - offset[j] - centred * slope[j]));
     }
     dx.template store<width>(row, at.channel, x);
   }
 }
 
-// x as the pass got it, whose shape all maps have.
-template <class T>
+// The tensors of a backward pass; y may be empty without an activation, and so may dx and dz.
+struct BackwardArgs {
+  const Tensor &x, &y, &dy, &gamma, &dx, &dz, &dgamma, &dbeta;
+};
+
 void backward(Context& ctx,
-              const Gradients<T>& terms,
-              const Tensor& x,
-              const Tensor& y,
-              const Tensor& dy,
+              const char* op,
+              Act act,
+              const Statistics& stats,
               bool frozen,
-              const Tensor& gamma,
-              const Tensor& dx,
-              const Tensor& dz,
-              const Tensor& dgamma,
-              const Tensor& dbeta) {
+              const BackwardArgs& t) {
   using namespace cuda;
-  const std::int64_t pixels = x.rows(), channels = x.shape.c;
-  const ChannelChunks chunks =
-      add_channels(ctx, "batch_norm_backward sums", pixels, channels, terms);
-  launch(ctx,
-         "batch_norm_backward finish",
-         blocks_for(channels),
-         kBlock,
-         finish_gradients,
-         chunks,
-         terms.stats,
-         dgamma.as<float>(),
-         dbeta.as<float>());
-  if (!dx) return;
-  Gradients<T> rest = terms;
-  if (dz) {  // the sums left g there
-    rest.dy = {terms.dz.data, terms.dz.row};
-    rest.act = Act::none;
-  }
-  const auto rows = row_launch<T>(pixels, channels, {x, y, dz ? dz : dy, dx});
-  rows.visit([&]<int width>(std::integral_constant<int, width>) {
-    launch(ctx,
-           "batch_norm_backward dx",
-           rows.grid,
-           kBlock,
-           differentiate<width, T>,
-           rows.size,
-           rest,
-           rows_of<T>(dx),
-           frozen ? 0.0f : 1.0f / static_cast<float>(pixels),
-           gamma.as<float>(),
-           dgamma.as<float>(),
-           dbeta.as<float>());
+  const std::int64_t pixels = t.x.rows(), channels = t.x.shape.c;
+  float *const dgamma = t.dgamma.as<float>(), *const dbeta = t.dbeta.as<float>();
+  visit_compute(t.x.dtype, op, [&]<class T>(T) {
+    Gradients<T> in{
+        rows_of<const T>(t.x), rows_of<const T>(t.y), rows_of<const T>(t.dy), act, stats};
+    const Tensor& y = act == Act::none ? Tensor{} : t.y;
+    const bool packs = row_launch<T>(pixels, channels, {t.x, y, t.dy, t.dz}).packs;
+    sum_channels<T>(ctx,
+                    "batch_norm_backward sums",
+                    pixels,
+                    channels,
+                    packs,
+                    GradientSums<T>{in, rows_of<T>(t.dz), dgamma, dbeta});
+    if (!t.dx) return;
+    if (t.dz) {  // the sums left g there
+      in.dy = rows_of<const T>(t.dz);
+      in.act = Act::none;
+    }
+    const auto rows = row_launch<T>(pixels, channels, {t.x, y, t.dz ? t.dz : t.dy, t.dx});
+    rows.visit([&]<int width>(std::integral_constant<int, width>) {
+      launch(ctx,
+             "batch_norm_backward dx",
+             rows.grid,
+             kBlock,
+             differentiate<width, T>,
+             rows.size,
+             in,
+             rows_of<T>(t.dx),
+             frozen ? 0.0f : 1.0f / static_cast<float>(pixels),
+             t.gamma.as<float>(),
+             dgamma,
+             dbeta);
+    });
   });
 }
 
@@ -258,25 +280,22 @@ void cuda::batch_norm_train(Context& ctx,
                             const Tensor& mean,
                             const Tensor& invstd) {
   checks::batch_norm_train(ctx, opts, x, z, p, y, mean, invstd);
-  const std::int64_t rows = x.rows();
   visit_compute(x.dtype, "batch_norm_train", [&]<class T>(T) {
-    const AroundPivot<T> terms{rows_of<const T>(x), rows};
-    const ChannelChunks chunks = add_channels(ctx, "batch_norm sums", rows, x.shape.c, terms);
     const Running running{p.running_mean.as<float>(),
                           p.running_var.as<float>(),
                           p.num_batches_tracked.as<std::int64_t>(),
-                          static_cast<float>(opts.momentum)};
-    launch(ctx,
-           "batch_norm finish",
-           blocks_for(x.shape.c),
-           kBlock,
-           finish_statistics<T>,
-           chunks,
-           terms,
-           opts.eps,
-           running,
-           mean.as<float>(),
-           invstd.as<float>());
+                          opts.momentum};
+    sum_channels<T>(ctx,
+                    "batch_norm sums",
+                    x.rows(),
+                    x.shape.c,
+                    row_launch<T>(x.rows(), x.shape.c, {x}).packs,
+                    BatchStatistics<T>{rows_of<const T>(x),
+                                       x.rows(),
+                                       opts.eps,
+                                       running,
+                                       mean.as<float>(),
+                                       invstd.as<float>()});
     apply<T>(ctx, x, z, y, opts.act, {mean.as<float>(), invstd.as<float>(), 0.0f, false}, p);
   });
 }
@@ -307,15 +326,9 @@ void cuda::batch_norm_backward(Context& ctx,
                                const Tensor& dgamma,
                                const Tensor& dbeta) {
   checks::batch_norm_backward(ctx, opts, x, y, dy, gamma, mean, invstd, dx, dz, dgamma, dbeta);
-  visit_compute(x.dtype, "batch_norm_backward", [&]<class T>(T) {
-    const Gradients<T> terms{rows_of<const T>(x),
-                             rows_of<const T>(y),
-                             rows_of<const T>(dy),
-                             rows_of<T>(dz),
-                             opts.act,
-                             {mean.as<float>(), invstd.as<float>(), 0.0f, false}};
-    backward(ctx, terms, x, y, dy, false, gamma, dx, dz, dgamma, dbeta);
-  });
+  const Statistics stats{mean.as<float>(), invstd.as<float>(), 0.0f, false};
+  backward(
+      ctx, "batch_norm_backward", opts.act, stats, false, {x, y, dy, gamma, dx, dz, dgamma, dbeta});
 }
 
 void cuda::batch_norm_backward_frozen(Context& ctx,
@@ -329,18 +342,14 @@ void cuda::batch_norm_backward_frozen(Context& ctx,
                                       const Tensor& dgamma,
                                       const Tensor& dbeta) {
   checks::batch_norm_backward_frozen(ctx, opts, x, y, dy, p, dx, dz, dgamma, dbeta);
-  visit_compute(x.dtype, "batch_norm_backward_frozen", [&]<class T>(T) {
-    const Gradients<T> terms{rows_of<const T>(x),
-                             rows_of<const T>(y),
-                             rows_of<const T>(dy),
-                             rows_of<T>(dz),
-                             opts.act,
-                             {p.running_mean.as<float>(),
-                              p.running_var.as<float>(),
-                              static_cast<float>(opts.eps),
-                              true}};
-    backward(ctx, terms, x, y, dy, true, p.gamma, dx, dz, dgamma, dbeta);
-  });
+  const Statistics stats{
+      p.running_mean.as<float>(), p.running_var.as<float>(), static_cast<float>(opts.eps), true};
+  backward(ctx,
+           "batch_norm_backward_frozen",
+           opts.act,
+           stats,
+           true,
+           {x, y, dy, p.gamma, dx, dz, dgamma, dbeta});
 }
 
 }  // namespace lamina

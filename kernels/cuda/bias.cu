@@ -3,8 +3,8 @@
 #include "kernels/cuda/bias.h"
 
 #include "kernels/cuda/act_math.h"
+#include "kernels/cuda/channel_rows.h"
 #include "kernels/cuda/channel_sums.h"
-#include "kernels/cuda/pointwise.h"
 #include "kernels/cuda/visit.h"
 
 namespace lamina {
@@ -18,91 +18,35 @@ LAMINA_KERNEL add_and_activate(T* y, const T* b, std::int64_t count, int channel
   }
 }
 
-// The gradient behind the activation, which that in front of it overwrites.
+// The gradient behind the activation, which that in front of it overwrites, and its sum.
 template <class T>
 struct Gradient {
-  const T* y;
-  T* dy;
-  std::int64_t rows;
-  int channels;
+  static constexpr int kSums = 1;
+  cuda::Rows<const T> y;
+  cuda::Rows<T> dy;
+  T* db;
   Act act;
-};
 
-// Blocks take chunks of rows, `lanes` packs of channels side by side; the last of those that share
-// their channels adds the chunks up.
-template <int width, class T>
-LAMINA_KERNEL differentiate(Gradient<T> gradient,
-                            std::int64_t chunk_rows,
-                            int lanes,
-                            double* partial,
-                            T* db,
-                            std::uint32_t* tickets) {
-  using P = cuda::Pack<T, width>;
-  LAMINA_SHARED(double, sums, [width][cuda::kBlock]);
-  const int thread = static_cast<int>(threadIdx.x), row_step = cuda::kBlock / lanes;
-  const int packs = gradient.channels / width;
-  const int pack = static_cast<int>(blockIdx.x) * lanes + thread % lanes;
-  const int chunks = static_cast<int>(gridDim.y);
-  const std::int64_t begin = static_cast<std::int64_t>(blockIdx.y) * chunk_rows;
-  const std::int64_t end = begin + chunk_rows < gradient.rows ? begin + chunk_rows : gradient.rows;
-  double total[width] = {};
-  if (pack < packs) {
-    float sum[width] = {};
-    for (std::int64_t row = begin + thread / lanes; row < end; row += row_step) {
-      P dy = reinterpret_cast<const P*>(gradient.dy)[row * packs + pack];
-      if (gradient.act != Act::none) {
-        const P y = reinterpret_cast<const P*>(gradient.y)[row * packs + pack];
-        for (int j = 0; j < width; ++j)
-          dy.v[j] = cuda::from_f32<T>(
-              cuda::through_act(gradient.act, cuda::as_f32(y.v[j]), cuda::as_f32(dy.v[j])));
-        reinterpret_cast<P*>(gradient.dy)[row * packs + pack] = dy;
-      }
-      for (int j = 0; j < width; ++j) sum[j] += cuda::as_f32(dy.v[j]);
-    }
-    for (int j = 0; j < width; ++j) total[j] = static_cast<double>(sum[j]);
-  }
-  cuda::add_rows(sums, total, lanes);
-  const bool sums_up = thread < lanes && pack < packs;
-  if (sums_up) {
-    for (int j = 0; j < width; ++j)
-      partial[(static_cast<std::int64_t>(blockIdx.y) * packs + pack) * width + j] = sums[j][thread];
-  }
-  if (!cuda::last_block(tickets + blockIdx.x, gridDim.y)) return;
-  for (int j = 0; j < width; ++j) total[j] = 0.0;
-  if (pack < packs) {
-    for (int chunk = thread / lanes; chunk < chunks; chunk += row_step)
+  LAMINA_DEVICE float pivot(int) const { return 0.0f; }
+  template <int width>
+  LAMINA_DEVICE void add(std::int64_t row,
+                         int c,
+                         const float (&)[width],
+                         float (&sum)[kSums][width]) const {
+    auto g = dy.template load<width>(row, c);
+    if (act != Act::none) {
+      const auto out = y.template load<width>(row, c);
       for (int j = 0; j < width; ++j)
-        total[j] += partial[(static_cast<std::int64_t>(chunk) * packs + pack) * width + j];
+        g.v[j] =
+            cuda::from_f32<T>(cuda::through_act(act, cuda::as_f32(out.v[j]), cuda::as_f32(g.v[j])));
+      dy.template store<width>(row, c, g);
+    }
+    for (int j = 0; j < width; ++j) sum[0][j] += cuda::as_f32(g.v[j]);
   }
-  cuda::add_rows(sums, total, lanes);
-  if (sums_up) {
-    for (int j = 0; j < width; ++j)
-      db[pack * width + j] = cuda::from_f32<T>(static_cast<float>(sums[j][thread]));
+  LAMINA_DEVICE void finish(int c, const double (&sum)[kSums]) const {
+    db[c] = cuda::from_f32<T>(static_cast<float>(sum[0]));
   }
-}
-
-template <int width, class T>
-void launch_differentiate(Context& ctx, const Gradient<T>& gradient, T* db) {
-  using namespace cuda;
-  const std::int64_t packs = gradient.channels / width;
-  const ChunkSize size = chunk_size(gradient.rows, packs, lanes_for(packs), width * sizeof(double));
-  const Grid grid{static_cast<unsigned>((packs + size.lanes - 1) / size.lanes),
-                  static_cast<unsigned>(size.count)};
-  LAMINA_CHECK(grid.x <= kTickets,
-               "bias_act_backward: {} channels are more than there are counters for.",
-               gradient.channels);
-  launch(ctx,
-         "bias_act_backward",
-         grid,
-         kBlock,
-         differentiate<width, T>,
-         gradient,
-         size.rows,
-         size.lanes,
-         static_cast<double*>(scratch_of(ctx)),
-         db,
-         tickets_of(ctx));
-}
+};
 
 }  // namespace
 
@@ -127,19 +71,13 @@ void cuda::bias_act_backward(
     if (act != Act::none) act_backward(ctx, act, y, dy, dy);
     return;
   }
+  // dy of a linear layer may be a map: its rows are as long as db.
   const std::int64_t channels = db.numel();
   visit_compute(dy.dtype, "bias_act_backward", [&]<class T>(T) {
-    const bool activated = act != Act::none;
-    const Gradient<T> gradient{activated ? y.as<T>() : nullptr,
-                               dy.as<T>(),
-                               dy.numel() / channels,
-                               static_cast<int>(channels),
-                               act};
-    constexpr int kWidth = kPackWidth<T>;
-    if (channels % kWidth == 0 && aligned_for_packs(gradient.y, gradient.dy))
-      launch_differentiate<kWidth>(ctx, gradient, db.as<T>());
-    else
-      launch_differentiate<1>(ctx, gradient, db.as<T>());
+    const T* const out = act != Act::none ? y.as<T>() : nullptr;
+    const Gradient<T> gradient{{out, channels}, {dy.as<T>(), channels}, db.as<T>(), act};
+    const bool packs = channels % kPackWidth<T> == 0 && aligned_for_packs(out, dy.as<T>());
+    sum_channels<T>(ctx, "bias_act_backward", dy.numel() / channels, channels, packs, gradient);
   });
 }
 

@@ -89,6 +89,9 @@ template <class T>
 RowLaunch<T> row_launch(std::int64_t rows,
                         std::int64_t channels,
                         std::initializer_list<Tensor> maps) {
+  LAMINA_CHECK(rows < std::int64_t{1} << 31,
+               "a map has {} pixels, and the kernels count to 2^31; use a smaller batch.",
+               rows);
   constexpr std::int64_t kMostBlocks = 16 * 132;  // a few times what fills any card
   constexpr int kWidth = kPackWidth<T>;
   bool packs = channels % kWidth == 0;

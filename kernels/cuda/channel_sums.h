@@ -1,41 +1,22 @@
-// Two sums over N, H and W for every channel, in two launches: blocks add up chunks of rows into
-// the scratch memory, then one thread a channel adds the chunks in f64. Which row goes into which
-// chunk depends on the shape alone, so the bits repeat.
+// Sums over N, H and W for every channel, in one launch: blocks add up chunks of rows into the
+// scratch memory, and the last of those that share their channels adds the chunks up in f64. Which
+// row goes into which chunk depends on the shape alone, so the bits repeat.
 //   struct Term {
-//     LAMINA_DEVICE float pivot(int c) const;  // asked for once a thread
-//     LAMINA_DEVICE Pair operator()(std::int64_t row, int c, float pivot) const;
+//     static constexpr int kSums = 2;
+//     LAMINA_DEVICE float pivot(int c) const;  // asked for once a thread and channel
+//     template <int width>                     // of channels [c, c + width) of a pixel
+//     LAMINA_DEVICE void add(std::int64_t row, int c, const float (&pivot)[width],
+//                            float (&sum)[kSums][width]) const;
+//     LAMINA_DEVICE void finish(int c, const double (&sum)[kSums]) const;  // once a channel
 //   };
-//   const ChannelChunks chunks = add_channels(ctx, "name", rows, channels, Term{...});
-//   launch(..., finish, chunks, ...)  with  chunks.total(c)  inside
+//   sum_channels<T>(ctx, "name", rows, channels, packs, Term{...});
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include "kernels/cuda/language.h"
+#include "kernels/cuda/pointwise.h"
 
 namespace lamina::cuda {
-
-struct Pair {
-  float a = 0.0f, b = 0.0f;
-};
-
-struct PairF64 {
-  double a = 0.0, b = 0.0;
-};
-
-struct ChannelChunks {
-  const Pair* partial = nullptr;  // [count][channels]
-  int count = 0, channels = 0;
-
-  LAMINA_DEVICE PairF64 total(int c) const {
-    PairF64 sum;
-    for (int i = 0; i < count; ++i) {
-      const Pair part = partial[static_cast<std::int64_t>(i) * channels + c];
-      sum.a += static_cast<double>(part.a);
-      sum.b += static_cast<double>(part.b);
-    }
-    return sum;
-  }
-};
 
 // How rows are cut into chunks, one a block. A block has `lanes` columns side by side (a power of
 // two) and takes kBlock / lanes rows at a time.
@@ -82,55 +63,88 @@ LAMINA_DEVICE void add_rows(double (&sums)[width][kBlock],
   }
 }
 
-template <class Term>
-LAMINA_KERNEL add_chunk(
-    Term term, std::int64_t rows, std::int64_t chunk_rows, int channels, int lanes, Pair* partial) {
-  LAMINA_SHARED(Pair, sums, [kBlock]);
-  const int thread = static_cast<int>(threadIdx.x);
-  const int c = static_cast<int>(blockIdx.x) * lanes + thread % lanes;
-  const int row_step = kBlock / lanes;
+template <int width, class Term>
+LAMINA_KERNEL sum_chunks(Term term,
+                         std::int64_t rows,
+                         std::int64_t chunk_rows,
+                         int channels,
+                         int lanes,
+                         double* partial,
+                         std::uint32_t* tickets) {
+  constexpr int kSums = Term::kSums;
+  LAMINA_SHARED(double, sums, [width][kBlock]);
+  const int thread = static_cast<int>(threadIdx.x), row_step = kBlock / lanes;
+  const int c = (static_cast<int>(blockIdx.x) * lanes + thread % lanes) * width;
+  const bool has_channels = c < channels, writes = thread < lanes && has_channels;
+  const int chunks = static_cast<int>(gridDim.y);
   const std::int64_t begin = static_cast<std::int64_t>(blockIdx.y) * chunk_rows;
   const std::int64_t end = begin + chunk_rows < rows ? begin + chunk_rows : rows;
-  Pair sum;
-  if (c < channels) {
-    const float pivot = term.pivot(c);
-    for (std::int64_t row = begin + thread / lanes; row < end; row += row_step) {
-      const Pair value = term(row, c, pivot);
-      sum.a += value.a;
-      sum.b += value.b;
-    }
+  // Of chunk i: [kSums][channels].
+  const auto part = [=](std::int64_t i, int k) { return partial + (i * kSums + k) * channels + c; };
+  float sum[kSums][width] = {};
+  if (has_channels) {
+    float pivot[width];
+    for (int j = 0; j < width; ++j) pivot[j] = term.pivot(c + j);
+    for (std::int64_t row = begin + thread / lanes; row < end; row += row_step)
+      term.template add<width>(row, c, pivot, sum);
   }
-  sums[thread] = sum;
-  for (int half = kBlock / 2; half >= lanes; half /= 2) {
-    barrier();
-    if (thread < half) {
-      sums[thread].a += sums[thread + half].a;
-      sums[thread].b += sums[thread + half].b;
-    }
+  for (int k = 0; k < kSums; ++k) {
+    double total[width];
+    for (int j = 0; j < width; ++j) total[j] = static_cast<double>(sum[k][j]);
+    add_rows(sums, total, lanes);
+    if (writes)
+      for (int j = 0; j < width; ++j) part(blockIdx.y, k)[j] = sums[j][thread];
   }
-  if (thread < lanes && c < channels)
-    partial[static_cast<std::int64_t>(blockIdx.y) * channels + c] = sums[thread];
+  if (!last_block(tickets + blockIdx.x, gridDim.y)) return;
+  double all[width][kSums];
+  for (int k = 0; k < kSums; ++k) {
+    double total[width] = {};
+    if (has_channels)
+      for (int chunk = thread / lanes; chunk < chunks; chunk += row_step)
+        for (int j = 0; j < width; ++j) total[j] += part(chunk, k)[j];
+    add_rows(sums, total, lanes);
+    if (writes)
+      for (int j = 0; j < width; ++j) all[j][k] = sums[j][thread];
+  }
+  if (writes)
+    for (int j = 0; j < width; ++j) term.finish(c + j, all[j]);
 }
 
-template <class Term>
-ChannelChunks add_channels(
-    Context& ctx, const char* name, std::int64_t rows, std::int64_t channels, const Term& term) {
-  const ChunkSize size = chunk_size(rows, channels, lanes_for(channels), sizeof(Pair));
-  Pair* const partial = static_cast<Pair*>(scratch_of(ctx));
-  const Grid grid{static_cast<unsigned>((channels + size.lanes - 1) / size.lanes),
-                  static_cast<unsigned>(size.count)};
-  launch(ctx,
-         name,
-         grid,
-         kBlock,
-         add_chunk<Term>,
-         term,
-         rows,
-         size.rows,
-         static_cast<int>(channels),
-         size.lanes,
-         partial);
-  return {partial, static_cast<int>(size.count), static_cast<int>(channels)};
+// packs: channels and addresses allow accesses of 16 bytes of T.
+template <class T, class Term>
+void sum_channels(Context& ctx,
+                  const char* name,
+                  std::int64_t rows,
+                  std::int64_t channels,
+                  bool packs,
+                  const Term& term) {
+  const auto run = [&]<int width>(std::integral_constant<int, width>) {
+    const std::int64_t columns = channels / width;
+    const ChunkSize size =
+        chunk_size(rows, columns, lanes_for(columns), Term::kSums * width * sizeof(double));
+    const Grid grid{static_cast<unsigned>((columns + size.lanes - 1) / size.lanes),
+                    static_cast<unsigned>(size.count)};
+    LAMINA_CHECK(grid.x <= kTickets,
+                 "{}: {} channels are more than there are counters for.",
+                 name,
+                 channels);
+    launch(ctx,
+           name,
+           grid,
+           kBlock,
+           sum_chunks<width, Term>,
+           term,
+           rows,
+           size.rows,
+           static_cast<int>(channels),
+           size.lanes,
+           static_cast<double*>(scratch_of(ctx)),
+           tickets_of(ctx));
+  };
+  if (packs)
+    run(std::integral_constant<int, kPackWidth<T>>{});
+  else
+    run(std::integral_constant<int, 1>{});
 }
 
 }  // namespace lamina::cuda

@@ -12,6 +12,7 @@
 // LAMINA_KERNEL       a kernel of at most kBlock threads a block
 // LAMINA_DEVICE       a function that kernels call
 // LAMINA_SHARED       shared memory of a block: type, name, extents
+// LAMINA_ROLLED       in front of a loop: not unrolled
 // launch              Grid is up to three-dimensional, blocks are one-dimensional
 // barrier()           __syncthreads
 // shuffle_xor(v, m)   the value of lane ^ m; every lane of a full warp takes part

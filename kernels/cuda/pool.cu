@@ -1,17 +1,18 @@
-// Pooling. Forward: a thread an output. Backward gathers, a thread an input, so that sums have one
-// order and need no atomics. Contract: kernels/pool.h.
+// Pooling. A thread keeps its channels and takes one pixel after another: of y forwards, of x
+// backwards, where it gathers, so that sums have one order and need no atomics.
+// Contract: kernels/pool.h.
 // SPDX-License-Identifier: Apache-2.0
 #include "kernels/pool.h"
 
 #include "kernels/checks.h"
-#include "kernels/cuda/language.h"
+#include "kernels/cuda/channel_rows.h"
 #include "kernels/cuda/visit.h"
 
 namespace lamina {
 namespace {
 
 struct Window {
-  int h, w, c, p, q;  // x is [N,h,w,c], y [N,p,q,c]
+  int h, w, p, q;  // x is [N,h,w,C], y [N,p,q,C]
   int r, s, stride_h, stride_w, pad_h, pad_w;
   bool count_include_pad;
 };
@@ -20,7 +21,6 @@ Window window_of(const PoolOpts& o, const Shape& x, const Shape& y) {
   const auto i = [](std::int64_t value) { return static_cast<int>(value); };
   return {i(x.h),
           i(x.w),
-          i(x.c),
           i(y.h),
           i(y.w),
           i(o.r),
@@ -32,16 +32,19 @@ Window window_of(const PoolOpts& o, const Shape& x, const Shape& y) {
           o.count_include_pad};
 }
 
-// A place in x or y.
-struct Place {
-  std::int64_t n;
-  int row, column, c;
+// A pixel of x or y.
+struct Pixel {
+  int n, row, column;
 };
 
-LAMINA_DEVICE Place place_of(std::int64_t i, int rows, int columns, int channels) {
-  const int c = static_cast<int>(i % channels), column = static_cast<int>(i / channels % columns),
-            row = static_cast<int>(i / channels / columns % rows);
-  return {i / channels / columns / rows, row, column, c};
+// Indices of pixels fit 32 bits, whose division is an instruction or two.
+LAMINA_DEVICE Pixel pixel_at(std::int64_t i, int rows, int columns) {
+  const auto pixel = static_cast<unsigned>(i);
+  const unsigned line = pixel / static_cast<unsigned>(columns);
+  const unsigned n = line / static_cast<unsigned>(rows);
+  return {static_cast<int>(n),
+          static_cast<int>(line - n * static_cast<unsigned>(rows)),
+          static_cast<int>(pixel - line * static_cast<unsigned>(columns))};
 }
 
 LAMINA_DEVICE int least(int a, int b) { return a < b ? a : b; }
@@ -58,94 +61,137 @@ LAMINA_DEVICE Inside inside_of(int out, int stride, int pad, int window, int siz
 
 // The outputs [begin, end) whose window covers `in`.
 LAMINA_DEVICE Inside covering(int in, int stride, int pad, int window, int out_size) {
-  const int past = in + pad - window;  // windows that start at it or before have ended
-  const int begin = past < 0 ? 0 : past / stride + 1;
-  return {0, begin, least((in + pad) / stride + 1, out_size)};
+  const auto reach = static_cast<unsigned>(in + pad), size = static_cast<unsigned>(window);
+  // Windows that start at reach - size or before have ended.
+  const unsigned begin = reach < size ? 0 : (reach - size) / static_cast<unsigned>(stride) + 1;
+  const int end = static_cast<int>(reach / static_cast<unsigned>(stride)) + 1;
+  return {0, static_cast<int>(begin), least(end, out_size)};
 }
 
-template <class T>
-LAMINA_KERNEL max_forward(const T* x, T* y, std::uint8_t* idx, std::int64_t count, Window z) {
-  for (std::int64_t i = cuda::first_thread(); i < count; i += cuda::all_threads()) {
-    const Place at = place_of(i, z.p, z.q, z.c);
+template <int width, class T>
+LAMINA_KERNEL max_forward(cuda::RowSize size,
+                          cuda::Rows<const T> x,
+                          cuda::Rows<T> y,
+                          cuda::Rows<std::uint8_t> idx,
+                          Window z) {
+  const cuda::RowWalk walk = cuda::row_walk<width>(size);
+  for (std::int64_t out = walk.row; out < walk.end; out += walk.step) {
+    const Pixel at = pixel_at(out, z.p, z.q);
     const Inside rows = inside_of(at.row, z.stride_h, z.pad_h, z.r, z.h),
                  columns = inside_of(at.column, z.stride_w, z.pad_w, z.s, z.w);
-    const T* const image = x + at.n * z.h * z.w * z.c + at.c;
-    float best = 0.0f;
-    int winner = -1;
+    cuda::Pack<T, width> best{};
+    cuda::Pack<std::uint8_t, width> winner{};
+    bool first = true;
     for (int h = rows.begin; h < rows.end; ++h)
       for (int w = columns.begin; w < columns.end; ++w) {
-        const float value = cuda::as_f32(image[(static_cast<std::int64_t>(h) * z.w + w) * z.c]);
-        // The first of equals wins, and so does the first NaN.
-        if (winner < 0 || value > best || (value != value && best == best)) {
-          best = value;
-          winner = (h - rows.start) * z.s + (w - columns.start);
+        const auto pack = x.template load<width>((at.n * z.h + h) * z.w + w, walk.channel);
+        const int offset = (h - rows.start) * z.s + (w - columns.start);
+        for (int j = 0; j < width; ++j) {
+          const float value = cuda::as_f32(pack.v[j]), most = cuda::as_f32(best.v[j]);
+          // The first of equals wins, and so does the first NaN.
+          if (!first && !(value > most) && !(value != value && most == most)) continue;
+          best.v[j] = pack.v[j];
+          winner.v[j] = static_cast<std::uint8_t>(offset);
         }
+        first = false;
       }
-    y[i] = cuda::from_f32<T>(best);
-    if (idx != nullptr) idx[i] = static_cast<std::uint8_t>(winner);
+    y.template store<width>(out, walk.channel, best);
+    if (idx.data != nullptr) idx.template store<width>(out, walk.channel, winner);
   }
 }
 
-template <class T>
-LAMINA_KERNEL max_backward(
-    const T* dy, const std::uint8_t* idx, T* dx, std::int64_t count, Window z) {
-  for (std::int64_t i = cuda::first_thread(); i < count; i += cuda::all_threads()) {
-    const Place at = place_of(i, z.h, z.w, z.c);
+template <int width, class T>
+LAMINA_KERNEL max_backward(cuda::RowSize size,
+                           cuda::Rows<const T> dy,
+                           cuda::Rows<const std::uint8_t> idx,
+                           cuda::Rows<T> dx,
+                           Window z) {
+  const cuda::RowWalk walk = cuda::row_walk<width>(size);
+  for (std::int64_t in = walk.row; in < walk.end; in += walk.step) {
+    const Pixel at = pixel_at(in, z.h, z.w);
     const Inside rows = covering(at.row, z.stride_h, z.pad_h, z.r, z.p),
                  columns = covering(at.column, z.stride_w, z.pad_w, z.s, z.q);
-    float sum = 0.0f;
-    for (int p = rows.begin; p < rows.end; ++p)
-      for (int q = columns.begin; q < columns.end; ++q) {
-        const std::int64_t out = ((at.n * z.p + p) * z.q + q) * z.c + at.c;
-        const int offset =
-            (at.row - p * z.stride_h + z.pad_h) * z.s + (at.column - q * z.stride_w + z.pad_w);
-        if (idx[out] == offset) sum += cuda::as_f32(dy[out]);
+    float sum[width] = {};
+    for (int p = rows.begin; p < rows.end; ++p) {
+      const int line = (at.n * z.p + p) * z.q;
+      int offset = (at.row - p * z.stride_h + z.pad_h) * z.s + at.column + z.pad_w -
+                   columns.begin * z.stride_w;
+      LAMINA_ROLLED for (int q = columns.begin; q < columns.end; ++q, offset -= z.stride_w) {
+        const auto gradient = dy.template load<width>(line + q, walk.channel);
+        const auto winner = idx.template load<width>(line + q, walk.channel);
+        for (int j = 0; j < width; ++j)
+          if (winner.v[j] == offset) sum[j] += cuda::as_f32(gradient.v[j]);
       }
-    dx[i] = cuda::from_f32<T>(sum);
+    }
+    cuda::Pack<T, width> pack;
+    for (int j = 0; j < width; ++j) pack.v[j] = cuda::from_f32<T>(sum[j]);
+    dx.template store<width>(in, walk.channel, pack);
   }
 }
 
-// How many elements the average at output (p, q) is over. A window may reach beyond the padding
-// with ceil_mode; that part counts nowhere.
-LAMINA_DEVICE float divisor(const Window& z, int p, int q) {
-  const Inside rows = inside_of(p, z.stride_h, z.pad_h, z.r, z.h),
-               columns = inside_of(q, z.stride_w, z.pad_w, z.s, z.w);
-  const int height = z.count_include_pad ? least(rows.start + z.r, z.h + z.pad_h) - rows.start
-                                         : rows.end - rows.begin;
-  const int width = z.count_include_pad ? least(columns.start + z.s, z.w + z.pad_w) - columns.start
-                                        : columns.end - columns.begin;
-  return static_cast<float>(height * width);
+// How many elements the average at output (p, q) is over: along one dimension. A window may reach
+// beyond the padding with ceil_mode; that part counts nowhere.
+LAMINA_DEVICE int counted(const Inside& inside, int window, int pad, int size, bool with_pad) {
+  return with_pad ? least(inside.start + window, size + pad) - inside.start
+                  : inside.end - inside.begin;
+}
+LAMINA_DEVICE int counted_rows(const Window& z, int p) {
+  const Inside rows = inside_of(p, z.stride_h, z.pad_h, z.r, z.h);
+  return counted(rows, z.r, z.pad_h, z.h, z.count_include_pad);
+}
+LAMINA_DEVICE int counted_columns(const Window& z, int q) {
+  const Inside columns = inside_of(q, z.stride_w, z.pad_w, z.s, z.w);
+  return counted(columns, z.s, z.pad_w, z.w, z.count_include_pad);
 }
 
-template <class T>
-LAMINA_KERNEL average_forward(const T* x, T* y, std::int64_t count, Window z) {
-  for (std::int64_t i = cuda::first_thread(); i < count; i += cuda::all_threads()) {
-    const Place at = place_of(i, z.p, z.q, z.c);
+template <int width, class T>
+LAMINA_KERNEL average_forward(cuda::RowSize size,
+                              cuda::Rows<const T> x,
+                              cuda::Rows<T> y,
+                              Window z) {
+  const cuda::RowWalk walk = cuda::row_walk<width>(size);
+  for (std::int64_t out = walk.row; out < walk.end; out += walk.step) {
+    const Pixel at = pixel_at(out, z.p, z.q);
     const Inside rows = inside_of(at.row, z.stride_h, z.pad_h, z.r, z.h),
                  columns = inside_of(at.column, z.stride_w, z.pad_w, z.s, z.w);
-    const T* const image = x + at.n * z.h * z.w * z.c + at.c;
-    float sum = 0.0f;
+    float sum[width] = {};
     for (int h = rows.begin; h < rows.end; ++h) {
-      float row_sum = 0.0f;
-      for (int w = columns.begin; w < columns.end; ++w)
-        row_sum += cuda::as_f32(image[(static_cast<std::int64_t>(h) * z.w + w) * z.c]);
-      sum += row_sum;
+      float row_sum[width] = {};
+      for (int w = columns.begin; w < columns.end; ++w) {
+        const auto pack = x.template load<width>((at.n * z.h + h) * z.w + w, walk.channel);
+        for (int j = 0; j < width; ++j) row_sum[j] += cuda::as_f32(pack.v[j]);
+      }
+      for (int j = 0; j < width; ++j) sum[j] += row_sum[j];
     }
-    y[i] = cuda::from_f32<T>(sum / divisor(z, at.row, at.column));
+    const auto count = static_cast<float>(counted_rows(z, at.row) * counted_columns(z, at.column));
+    cuda::Pack<T, width> pack;
+    for (int j = 0; j < width; ++j) pack.v[j] = cuda::from_f32<T>(sum[j] / count);
+    y.template store<width>(out, walk.channel, pack);
   }
 }
 
-template <class T>
-LAMINA_KERNEL average_backward(const T* dy, T* dx, std::int64_t count, Window z) {
-  for (std::int64_t i = cuda::first_thread(); i < count; i += cuda::all_threads()) {
-    const Place at = place_of(i, z.h, z.w, z.c);
+template <int width, class T>
+LAMINA_KERNEL average_backward(cuda::RowSize size,
+                               cuda::Rows<const T> dy,
+                               cuda::Rows<T> dx,
+                               Window z) {
+  const cuda::RowWalk walk = cuda::row_walk<width>(size);
+  for (std::int64_t in = walk.row; in < walk.end; in += walk.step) {
+    const Pixel at = pixel_at(in, z.h, z.w);
     const Inside rows = covering(at.row, z.stride_h, z.pad_h, z.r, z.p),
                  columns = covering(at.column, z.stride_w, z.pad_w, z.s, z.q);
-    float sum = 0.0f;
-    for (int p = rows.begin; p < rows.end; ++p)
-      for (int q = columns.begin; q < columns.end; ++q)
-        sum += cuda::as_f32(dy[((at.n * z.p + p) * z.q + q) * z.c + at.c]) / divisor(z, p, q);
-    dx[i] = cuda::from_f32<T>(sum);
+    float sum[width] = {};
+    for (int p = rows.begin; p < rows.end; ++p) {
+      const int line = (at.n * z.p + p) * z.q, height = counted_rows(z, p);
+      LAMINA_ROLLED for (int q = columns.begin; q < columns.end; ++q) {
+        const auto pack = dy.template load<width>(line + q, walk.channel);
+        const auto count = static_cast<float>(height * counted_columns(z, q));
+        for (int j = 0; j < width; ++j) sum[j] += cuda::as_f32(pack.v[j]) / count;
+      }
+    }
+    cuda::Pack<T, width> pack;
+    for (int j = 0; j < width; ++j) pack.v[j] = cuda::from_f32<T>(sum[j]);
+    dx.template store<width>(in, walk.channel, pack);
   }
 }
 
@@ -155,16 +201,19 @@ void cuda::max_pool_forward(
     Context& ctx, const PoolOpts& opts, const Tensor& x, const Tensor& y, const Tensor& idx) {
   checks::max_pool_forward(ctx, opts, x, y, idx);
   visit_compute(x.dtype, "max_pool_forward", [&]<class T>(T) {
-    launch(ctx,
-           "max_pool_forward",
-           blocks_for(y.numel()),
-           kBlock,
-           max_forward<T>,
-           x.as<T>(),
-           y.as<T>(),
-           idx ? idx.as<std::uint8_t>() : nullptr,
-           y.numel(),
-           window_of(opts, x.shape, y.shape));
+    const auto rows = row_launch<T>(y.rows(), y.shape.c, {x, y, idx});
+    rows.visit([&]<int width>(std::integral_constant<int, width>) {
+      launch(ctx,
+             "max_pool_forward",
+             rows.grid,
+             kBlock,
+             max_forward<width, T>,
+             rows.size,
+             rows_of<const T>(x),
+             rows_of<T>(y),
+             rows_of<std::uint8_t>(idx),
+             window_of(opts, x.shape, y.shape));
+    });
   });
 }
 
@@ -172,31 +221,37 @@ void cuda::max_pool_backward(
     Context& ctx, const PoolOpts& opts, const Tensor& dy, const Tensor& idx, const Tensor& dx) {
   checks::max_pool_backward(ctx, opts, dy, idx, dx);
   visit_compute(dx.dtype, "max_pool_backward", [&]<class T>(T) {
-    launch(ctx,
-           "max_pool_backward",
-           blocks_for(dx.numel()),
-           kBlock,
-           max_backward<T>,
-           dy.as<T>(),
-           idx.as<std::uint8_t>(),
-           dx.as<T>(),
-           dx.numel(),
-           window_of(opts, dx.shape, dy.shape));
+    const auto rows = row_launch<T>(dx.rows(), dx.shape.c, {dy, idx, dx});
+    rows.visit([&]<int width>(std::integral_constant<int, width>) {
+      launch(ctx,
+             "max_pool_backward",
+             rows.grid,
+             kBlock,
+             max_backward<width, T>,
+             rows.size,
+             rows_of<const T>(dy),
+             rows_of<const std::uint8_t>(idx),
+             rows_of<T>(dx),
+             window_of(opts, dx.shape, dy.shape));
+    });
   });
 }
 
 void cuda::avg_pool_forward(Context& ctx, const PoolOpts& opts, const Tensor& x, const Tensor& y) {
   checks::avg_pool_forward(ctx, opts, x, y);
   visit_compute(x.dtype, "avg_pool_forward", [&]<class T>(T) {
-    launch(ctx,
-           "avg_pool_forward",
-           blocks_for(y.numel()),
-           kBlock,
-           average_forward<T>,
-           x.as<T>(),
-           y.as<T>(),
-           y.numel(),
-           window_of(opts, x.shape, y.shape));
+    const auto rows = row_launch<T>(y.rows(), y.shape.c, {x, y});
+    rows.visit([&]<int width>(std::integral_constant<int, width>) {
+      launch(ctx,
+             "avg_pool_forward",
+             rows.grid,
+             kBlock,
+             average_forward<width, T>,
+             rows.size,
+             rows_of<const T>(x),
+             rows_of<T>(y),
+             window_of(opts, x.shape, y.shape));
+    });
   });
 }
 
@@ -206,15 +261,18 @@ void cuda::avg_pool_backward(Context& ctx,
                              const Tensor& dx) {
   checks::avg_pool_backward(ctx, opts, dy, dx);
   visit_compute(dx.dtype, "avg_pool_backward", [&]<class T>(T) {
-    launch(ctx,
-           "avg_pool_backward",
-           blocks_for(dx.numel()),
-           kBlock,
-           average_backward<T>,
-           dy.as<T>(),
-           dx.as<T>(),
-           dx.numel(),
-           window_of(opts, dx.shape, dy.shape));
+    const auto rows = row_launch<T>(dx.rows(), dx.shape.c, {dy, dx});
+    rows.visit([&]<int width>(std::integral_constant<int, width>) {
+      launch(ctx,
+             "avg_pool_backward",
+             rows.grid,
+             kBlock,
+             average_backward<width, T>,
+             rows.size,
+             rows_of<const T>(dy),
+             rows_of<T>(dx),
+             window_of(opts, dx.shape, dy.shape));
+    });
   });
 }
 

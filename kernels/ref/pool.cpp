@@ -31,6 +31,12 @@ Span span_of(std::int64_t out,
           std::min(start + window, size + pad) - start};
 }
 
+// Element `i`, counted through all channels, of a map that may be a slice.
+template <class T>
+T& at(const Tensor& t, std::int64_t i) {
+  return t.as<T>()[i / t.shape.c * t.row() + i % t.shape.c];
+}
+
 // Calls body(y_index, rows, columns, channel's offset in x of sample n) for every output.
 template <class Body>
 void for_each_window(const PoolOpts& o, const Shape& x, Body&& body) {
@@ -63,21 +69,21 @@ void ref::max_pool_forward(
         opts,
         x.shape,
         [&](std::int64_t y_index, const Span& rows, const Span& columns, std::int64_t base) {
-          const auto at = [&](std::int64_t h, std::int64_t w) {
+          const auto value_at = [&](std::int64_t h, std::int64_t w) {
             return x.as<T>()[base + (h * x.shape.w + w) * x.shape.c];
           };
-          T best = at(rows.begin, columns.begin);
+          T best = value_at(rows.begin, columns.begin);
           std::int64_t best_h = rows.begin, best_w = columns.begin;
           for (std::int64_t h = rows.begin; h < rows.end; ++h)
             for (std::int64_t w = columns.begin; w < columns.end; ++w) {
-              const T value = at(h, w);
+              const T value = value_at(h, w);
               if (value > best || (std::isnan(value) && !std::isnan(best))) {
                 best = value;
                 best_h = h;
                 best_w = w;
               }
             }
-          y.as<T>()[y_index] = best;
+          at<T>(y, y_index) = best;
           if (idx) {
             idx.as<std::uint8_t>()[y_index] = static_cast<std::uint8_t>(
                 (best_h - rows.start) * opts.s + (best_w - columns.start));
@@ -97,7 +103,7 @@ void ref::max_pool_backward(
         [&](std::int64_t y_index, const Span& rows, const Span& columns, std::int64_t base) {
           const std::int64_t winner = idx.as<std::uint8_t>()[y_index];
           const std::int64_t h = rows.start + winner / opts.s, w = columns.start + winner % opts.s;
-          sums[base + (h * dx.shape.w + w) * dx.shape.c] += dy.as<T>()[y_index];
+          sums[base + (h * dx.shape.w + w) * dx.shape.c] += at<T>(dy, y_index);
         });
     ref::store<T>(sums, dx);
   });
@@ -114,7 +120,7 @@ void ref::avg_pool_forward(Context& ctx, const PoolOpts& opts, const Tensor& x, 
           for (std::int64_t h = rows.begin; h < rows.end; ++h)
             for (std::int64_t w = columns.begin; w < columns.end; ++w)
               sum += x.as<T>()[base + (h * x.shape.w + w) * x.shape.c];
-          y.as<T>()[y_index] = static_cast<T>(sum / divisor(opts, rows, columns));
+          at<T>(y, y_index) = static_cast<T>(sum / divisor(opts, rows, columns));
         });
   });
 }
@@ -130,7 +136,7 @@ void ref::avg_pool_backward(Context& ctx,
         opts,
         dx.shape,
         [&](std::int64_t y_index, const Span& rows, const Span& columns, std::int64_t base) {
-          const double share = dy.as<T>()[y_index] / divisor(opts, rows, columns);
+          const double share = at<T>(dy, y_index) / divisor(opts, rows, columns);
           for (std::int64_t h = rows.begin; h < rows.end; ++h)
             for (std::int64_t w = columns.begin; w < columns.end; ++w)
               sums[base + (h * dx.shape.w + w) * dx.shape.c] += share;

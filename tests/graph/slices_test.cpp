@@ -30,16 +30,18 @@ ValueId head(Graph& g, ValueId x) {
   return nn::linear(g, "fc", nn::flatten(g, "flatten", x), {.k = 5});
 }
 
-// Branches of every kind: a norm (written in place), a convolution (copied on the CPU), a norm that
-// a convolution reads as well, a norm whose channels do not fill vectors, the input of the block.
+// Branches of every kind: a norm and a pool (written in place), a convolution (copied on the CPU),
+// a norm that a convolution reads as well, a norm whose channels do not fill vectors, the input of
+// the block.
 Graph inception() {
   Graph g("Inception", {1, 6, 6, 3});
   const ValueId x = conv_bn(g, "stem", g.input(), 16);
   const ValueId plain = conv_bn(g, "plain", x, 32);
   const ValueId bare = nn::conv2d(g, "bare", x, {.k = 16, .kernel = 1});
   const ValueId shared = conv_bn(g, "shared", x, 16);
+  const ValueId pooled = nn::max_pool2d(g, "max", x, {.kernel = 3, .stride = 1, .pad = 1});
   const ValueId narrow = conv_bn(g, "narrow", x, 8), rest = conv_bn(g, "rest", shared, 24);
-  const ValueId y = nn::concat(g, "cat", {plain, bare, shared, narrow, rest});
+  const ValueId y = nn::concat(g, "cat", {plain, bare, shared, pooled, narrow, rest});
   g.set_output(head(g, nn::concat(g, "twice", {y, x})));
   return g;
 }
@@ -106,7 +108,7 @@ TEST(Slices, OfEachNetAreCounted) {
   EXPECT_EQ(way_of(dense_block(), "layer0.cat", false), "0 of 2 in place");
   // Those of the convolution and those that one reads are copied; `narrow` and `rest` would not
   // start or end with whole vectors.
-  EXPECT_EQ(way_of(inception(), "cat"), "1 of 5 in place");
+  EXPECT_EQ(way_of(inception(), "cat"), "2 of 6 in place");
   EXPECT_EQ(way_of(inception(), "twice"), "1 of 2 in place");
 }
 

@@ -32,6 +32,8 @@ std::vector<Case> cases() {
       {"features", features(7, 33), {}},
       {"one_channel", {5, 7, 3, 1}, {}},
       {"many_channels", {2, 3, 3, 131}, {}},
+      {"more_than_a_block", {1, 3, 2, 1031}, {}},
+      {"resnet50/layer4", {2, 2, 2, 2048}, {}},
       {"large_eps", {3, 5, 5, 7}, {.eps = 1e-3}},
       {"momentum_of_one", {3, 5, 5, 7}, {.momentum = 1}},
       {"no_momentum", {3, 5, 5, 7}, {.momentum = 0}},

@@ -50,6 +50,7 @@ std::vector<Case> ragged_cases() {
       {"16x16", {1, 17, 18, 2}, square(16, 1)},
       {"global", {3, 7, 7, 33}, square(7, 7)},
       {"wide_channels", {1, 4, 4, 131}, square(2, 2)},
+      {"whole_vectors", {2, 9, 7, 32}, square(3, 2, 1, true)},
   };
 }
 
@@ -188,6 +189,17 @@ TEST_P(PoolKernel, Max) {
     table.check(max_problem, c, "exact");
     table.check(real_max_problem, c);
     table.check(max_problem_without_idx, c);
+  }
+}
+
+// The outputs lie among other channels, as in the branches of Inception blocks.
+TEST_P(PoolKernel, Slices) {
+  Table table(GetParam());
+  for (const Case& c : {Case{"mixed", {2, 9, 9, 32}, square(3, 2)},
+                        {"same", {1, 5, 7, 16}, square(3, 1, 1)},
+                        {"halves", {2, 6, 8, 48}, square(2, 2)}}) {
+    table.check([&](DType dtype) { return sliced(real_max_problem(c, dtype), {"y", "dy"}); });
+    table.check([&](DType dtype) { return sliced(real_avg_problem(c, dtype), {"y", "dy"}); });
   }
 }
 

@@ -14,6 +14,7 @@
 
 #define LAMINA_KERNEL void
 #define LAMINA_DEVICE inline
+#define LAMINA_ROLLED
 // The type of a lambda tells one declaration from another, in every instance of a template.
 #define LAMINA_SHARED(type, name, ...)    \
   using name##_shared = type __VA_ARGS__; \
