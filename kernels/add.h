@@ -1,9 +1,10 @@
 // The sum of two branches, with an activation behind it: the end of a residual block.
-//   forward   y = act(a + b)
-//   backward  da = db = dy * act'(y)
+//   forward   y = act(a + scale * b)
+//   backward  da = dy * act'(y), db = scale * dy * act'(y)
 //   a, b, y, da, db, dy  any shape, all of one shape and dtype
 // y may be a or b; da or db may be dy, and either may be empty. y is read only where act is not
-// none and may be empty otherwise. He et al., https://arxiv.org/abs/1512.03385
+// none and may be empty otherwise. He et al., https://arxiv.org/abs/1512.03385; the scale: Szegedy
+// et al., https://arxiv.org/abs/1602.07261, section 3.3.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -12,12 +13,21 @@
 
 namespace lamina {
 
+struct AddOpts {
+  Act act = Act::none;
+  double scale = 1;
+};
+
 using add_forward_fn =
-    void(Context& ctx, Act act, const Tensor& a, const Tensor& b, const Tensor& y);
+    void(Context& ctx, const AddOpts& opts, const Tensor& a, const Tensor& b, const Tensor& y);
 LAMINA_OP(add_forward)
 
-using add_backward_fn = void(
-    Context& ctx, Act act, const Tensor& y, const Tensor& dy, const Tensor& da, const Tensor& db);
+using add_backward_fn = void(Context& ctx,
+                             const AddOpts& opts,
+                             const Tensor& y,
+                             const Tensor& dy,
+                             const Tensor& da,
+                             const Tensor& db);
 LAMINA_OP(add_backward)
 
 }  // namespace lamina

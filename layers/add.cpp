@@ -9,22 +9,22 @@ namespace {
 
 class AddOp : public LayerOp {
  public:
-  AddOp(Context& ctx, Act act) : ctx_(ctx), act_(act) {}
-  void forward(const Bound& t) override { add_forward(ctx_, act_, t.x[0], t.x[1], t.y); }
+  AddOp(Context& ctx, const AddOpts& opts) : ctx_(ctx), opts_(opts) {}
+  void forward(const Bound& t) override { add_forward(ctx_, opts_, t.x[0], t.x[1], t.y); }
   void backward(const Bound& t) override {
     // y was kept only for an activation; without one its memory may be another's by now.
-    const Tensor y = act_ == Act::none ? Tensor{} : t.y;
-    add_backward(ctx_, act_, y, t.dy, t.dx[0], t.dx[1]);
+    const Tensor y = opts_.act == Act::none ? Tensor{} : t.y;
+    add_backward(ctx_, opts_, y, t.dy, t.dx[0], t.dx[1]);
   }
 
  private:
   Context& ctx_;
-  Act act_;
+  AddOpts opts_;
 };
 
 class AddLayer : public Layer {
  public:
-  explicit AddLayer(Act act) : act_(act) {}
+  explicit AddLayer(const AddOpts& opts) : opts_(opts) {}
   std::string type() const override { return "Add"; }
   Shape infer(std::span<const Shape> x) const override {
     LAMINA_CHECK(x[0] == x[1],
@@ -33,24 +33,26 @@ class AddLayer : public Layer {
                  x[1].to_string());
     return x[0];
   }
-  bool backward_reads_y() const override { return act_ != Act::none; }
-  bool is_sum() const override { return act_ == Act::none; }
+  bool backward_reads_y() const override { return opts_.act != Act::none; }
+  bool is_sum() const override { return opts_.act == Act::none && opts_.scale == 1; }
   std::unique_ptr<Layer> with_activation(Act act) const override {
-    if (act_ != Act::none) return nullptr;
-    return std::make_unique<AddLayer>(act);
+    if (opts_.act != Act::none) return nullptr;
+    AddOpts opts = opts_;
+    opts.act = act;
+    return std::make_unique<AddLayer>(opts);
   }
   std::unique_ptr<LayerOp> compile(const CompileArgs& args) const override {
-    return std::make_unique<AddOp>(args.ctx, act_);
+    return std::make_unique<AddOp>(args.ctx, opts_);
   }
 
  private:
-  Act act_;
+  AddOpts opts_;
 };
 
 }  // namespace
 
-ValueId add(Graph& graph, const std::string& name, ValueId a, ValueId b) {
-  return graph.add(name, std::make_shared<AddLayer>(Act::none), {a, b}, false);
+ValueId add(Graph& graph, const std::string& name, ValueId a, ValueId b, const AddLayerOpts& opts) {
+  return graph.add(name, std::make_shared<AddLayer>(AddOpts{.scale = opts.scale}), {a, b}, false);
 }
 
 }  // namespace lamina::nn

@@ -1,4 +1,4 @@
-// The sum of two branches (PyTorch: a + b), the end of a residual block.
+// The sum of two branches (PyTorch: a + b, or a + scale * b), the end of a residual block.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -6,7 +6,12 @@
 
 namespace lamina::nn {
 
-// a + b; both have one shape. Summaries do not list it: it is a call in every definition.
-ValueId add(Graph& graph, const std::string& name, ValueId a, ValueId b);
+struct AddLayerOpts {
+  double scale = 1;  // of b
+};
+
+// Both have one shape. Summaries do not list it: it is a call in every definition.
+ValueId add(
+    Graph& graph, const std::string& name, ValueId a, ValueId b, const AddLayerOpts& opts = {});
 
 }  // namespace lamina::nn

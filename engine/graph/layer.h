@@ -108,7 +108,7 @@ class Layer {
   // cannot).
   virtual Act activation() const { return Act::none; }
   virtual std::unique_ptr<Layer> with_activation(Act) const { return nullptr; }
-  // The sum of two values, and this layer with the sum with a second input behind it (null:
+  // The plain sum of two values, and this layer with the sum with a second input behind it (null:
   // cannot).
   virtual bool is_sum() const { return false; }
   virtual std::unique_ptr<Layer> with_sum() const { return nullptr; }

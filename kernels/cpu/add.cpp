@@ -7,36 +7,47 @@
 
 namespace lamina::cpu {
 
-void add_forward(Context& ctx, Act act, const Tensor& a, const Tensor& b, const Tensor& y) {
+void add_forward(
+    Context& ctx, const AddOpts& opts, const Tensor& a, const Tensor& b, const Tensor& y) {
   checks::add_forward(ctx, a, b, y);
-  visit_act(act, [&](auto f) {
+  // Times 1 is exact, and free beside the loads.
+  const auto scale = static_cast<float>(opts.scale);
+  visit_act(opts.act, [&](auto f) {
     pointwise(
         ctx,
         y.numel(),
-        [f](const Vec& left, const Vec& right) { return f.forward(left + right); },
+        [f, scale](const Vec& left, const Vec& right) { return f.forward(left + scale * right); },
         y.as<float>(),
         a.as<float>(),
         b.as<float>());
   });
 }
 
-void add_backward(
-    Context& ctx, Act act, const Tensor& y, const Tensor& dy, const Tensor& da, const Tensor& db) {
-  checks::add_backward(ctx, act, y, dy, da, db);
-  // The one that is dy comes last: the other still reads it.
-  const Tensor& first = da.data == dy.data ? db : da;
-  const Tensor& second = da.data == dy.data ? da : db;
-  visit_act(act, [&](auto f) {
-    for (const Tensor& dx : {first, second}) {
-      if (!dx) continue;
+void add_backward(Context& ctx,
+                  const AddOpts& opts,
+                  const Tensor& y,
+                  const Tensor& dy,
+                  const Tensor& da,
+                  const Tensor& db) {
+  checks::add_backward(ctx, opts.act, y, dy, da, db);
+  visit_act(opts.act, [&](auto f) {
+    const auto pass = [&](const Tensor& dx, double scale) {
+      if (!dx) return;
       pointwise(
           ctx,
           dy.numel(),
-          [f](const Vec& out, const Vec& gradient) { return f.backward(out, gradient); },
+          [f, by = static_cast<float>(scale)](const Vec& out, const Vec& gradient) {
+            return by * f.backward(out, gradient);
+          },
           dx.as<float>(),
-          act == Act::none ? dy.as<float>() : y.as<float>(),
+          opts.act == Act::none ? dy.as<float>() : y.as<float>(),
           dy.as<float>());
-    }
+    };
+    // The one that is dy comes last: the other still reads it.
+    const bool a_is_dy = da.data == dy.data;
+    if (!a_is_dy) pass(da, 1);
+    pass(db, opts.scale);
+    if (a_is_dy) pass(da, 1);
   });
 }
 

@@ -170,6 +170,16 @@ TEST(Fuse, ASumOfANormThatOthersReadStays) {
   EXPECT_EQ(fuse(g).nodes().size(), 3u);
 }
 
+TEST(Fuse, AScaledSumStaysAndTakesItsActivation) {
+  Graph g("Net", {1, 4, 4, 2});
+  const ValueId norm = nn::batch_norm2d(g, "norm", g.input());
+  const ValueId sum = nn::add(g, "add", g.input(), norm, {.scale = 0.1});
+  g.set_output(nn::relu(g, "relu", sum));
+  const Graph fused = fuse(g);
+  ASSERT_EQ(fused.nodes().size(), 2u);
+  EXPECT_EQ(fused.nodes()[1].name, "add");
+}
+
 TEST(Fuse, AValueWithTwoReadersStays) {
   Graph g("Net", {1, 4, 4, 2});
   const ValueId conv = nn::conv2d(g, "conv", g.input(), {.k = 2});

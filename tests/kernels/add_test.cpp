@@ -12,6 +12,13 @@ namespace lamina::test {
 namespace {
 
 constexpr std::array kActs{Act::none, Act::relu, Act::relu6};
+// Of these the last alone rounds: it is no number of f32.
+constexpr double kRounding = 0.17;
+constexpr std::array kScales{1.0, -0.25, kRounding};
+
+std::string name_of_case(const AddOpts& opts, const Shape& shape, const std::string& what) {
+  return fmt::format("add/{}/{}/{}/{}", name_of(opts.act), opts.scale, shape.to_string(), what);
+}
 
 std::vector<Shape> shapes() {
   std::vector<Shape> list{{1, 1, 1, 1}, {2, 7, 5, 3}, {3, 1, 1, 5}, {4, 14, 14, 64}};
@@ -21,44 +28,50 @@ std::vector<Shape> shapes() {
   return list;
 }
 
-Problem forward_problem(Act act, const Shape& shape, const std::string& regime, DType dtype) {
-  Problem problem{
-      .name = fmt::format("add/{}/{}/{}/forward", name_of(act), shape.to_string(), regime),
-      .dtype = dtype};
+Problem forward_problem(const AddOpts& opts,
+                        const Shape& shape,
+                        const std::string& regime,
+                        DType dtype) {
+  Problem problem{.name = name_of_case(opts, shape, regime + "/forward"), .dtype = dtype};
   Draw draw(problem.name);
   const bool whole = regime == "exact";
   const auto data = [&] { return whole ? draw.whole(shape, -40, 40) : draw.normal(shape); };
   const Values a = data(), b = data();
   Values magnitude(a.size());
-  for (std::size_t i = 0; i < a.size(); ++i) magnitude[i] = std::abs(a[i]) + std::abs(b[i]);
+  for (std::size_t i = 0; i < a.size(); ++i)
+    magnitude[i] = std::abs(a[i]) + std::abs(opts.scale * b[i]);
+  // Of the sum; of the scale and of its product with b.
+  const double roundings = whole ? 0 : opts.scale == kRounding ? 3 : 1;
   problem.slots = {
-      in("a", shape, a), in("b", shape, b), out("y", shape, Budget{whole ? 0.0 : 1.0, magnitude})};
+      in("a", shape, a), in("b", shape, b), out("y", shape, Budget{roundings, magnitude})};
   // At most 6 is one value nearly everywhere when the data are whole numbers.
   problem.slot("y").sparse = true;
   problem.round_inputs();
-  problem.body = [act](Call& call) {
-    add_forward(call.ctx(), act, call["a"], call["b"], call["y"]);
+  problem.body = [opts](Call& call) {
+    add_forward(call.ctx(), opts, call["a"], call["b"], call["y"]);
   };
-  problem.in_place = {{"y", "a"}};
+  problem.in_place = {{"y", opts.scale == 1 ? "a" : "b"}};
   return problem;
 }
 
 // who: "da", "db" or "both" are wanted.
-Problem backward_problem(Act act, const Shape& shape, const std::string& who, DType dtype) {
-  Problem problem{
-      .name = fmt::format("add/{}/{}/backward_{}", name_of(act), shape.to_string(), who),
-      .dtype = dtype};
+Problem backward_problem(const AddOpts& opts,
+                         const Shape& shape,
+                         const std::string& who,
+                         DType dtype) {
+  Problem problem{.name = name_of_case(opts, shape, "backward_" + who), .dtype = dtype};
   Draw draw(problem.name);
   problem.slots = {in("dy", shape, draw.normal(shape))};
-  if (act != Act::none) problem.slots.push_back(in("y", shape, draw.uniform(shape, -2, 8)));
-  for (const char* name : {"da", "db"}) {
-    if (who == name || who == "both") problem.slots.push_back(out(name, shape, exactly()));
-  }
+  if (opts.act != Act::none) problem.slots.push_back(in("y", shape, draw.uniform(shape, -2, 8)));
+  const Budget of_b = opts.scale == kRounding ? Budget{2} : exactly();
+  if (who != "db") problem.slots.push_back(out("da", shape, exactly()));
+  if (who != "da") problem.slots.push_back(out("db", shape, of_b));
   problem.round_inputs();
-  problem.body = [act](Call& call) {
-    add_backward(call.ctx(), act, call["y"], call["dy"], call["da"], call["db"]);
+  problem.body = [opts](Call& call) {
+    add_backward(call.ctx(), opts, call["y"], call["dy"], call["da"], call["db"]);
   };
-  problem.in_place = {{who == "db" ? "db" : "da", "dy"}};
+  const bool through_b = who == "db" || (who == "both" && opts.scale != 1);
+  problem.in_place = {{through_b ? "db" : "da", "dy"}};
   return problem;
 }
 
@@ -68,9 +81,12 @@ LAMINA_OVER_BACKENDS(AddKernel);
 TEST_P(AddKernel, Forward) {
   Table table(GetParam());
   for (Act act : kActs) {
-    for (const Shape& shape : shapes()) {
-      table.check(forward_problem, act, shape, "exact");
-      table.check(forward_problem, act, shape, "real");
+    for (double scale : kScales) {
+      const AddOpts opts{.act = act, .scale = scale};
+      for (const Shape& shape : shapes()) {
+        if (scale != kRounding) table.check(forward_problem, opts, shape, "exact");
+        table.check(forward_problem, opts, shape, "real");
+      }
     }
   }
 }
@@ -78,16 +94,20 @@ TEST_P(AddKernel, Forward) {
 TEST_P(AddKernel, Backward) {
   Table table(GetParam());
   for (Act act : kActs) {
-    for (const Shape& shape : shapes()) {
-      for (const char* who : {"da", "db", "both"}) table.check(backward_problem, act, shape, who);
+    for (double scale : kScales) {
+      const AddOpts opts{.act = act, .scale = scale};
+      for (const Shape& shape : shapes()) {
+        for (const char* who : {"da", "db", "both"})
+          table.check(backward_problem, opts, shape, who);
+      }
     }
   }
 }
 
 TEST(AddGradients, MatchDifferences) {
-  for (Act act : {Act::none, Act::relu, Act::tanh}) {
+  for (const AddOpts& opts : {AddOpts{}, {Act::relu, kRounding}, {Act::tanh, -0.25}}) {
     const Shape shape{2, 3, 5, 2};
-    Problem problem{.name = fmt::format("add/{}/difference", name_of(act))};
+    Problem problem{.name = name_of_case(opts, shape, "difference")};
     Draw draw(problem.name);
     problem.slots = {in("a", shape, draw.normal(shape)),
                      in("b", shape, draw.normal(shape)),
@@ -95,9 +115,9 @@ TEST(AddGradients, MatchDifferences) {
                      out("y", shape, exactly()),
                      out("da", shape, exactly()),
                      out("db", shape, exactly())};
-    problem.body = [act](Call& call) {
-      add_forward(call.ctx(), act, call["a"], call["b"], call["y"]);
-      add_backward(call.ctx(), act, call["y"], call["dy"], call["da"], call["db"]);
+    problem.body = [opts](Call& call) {
+      add_forward(call.ctx(), opts, call["a"], call["b"], call["y"]);
+      add_backward(call.ctx(), opts, call["y"], call["dy"], call["da"], call["db"]);
     };
     check_gradients(problem, "y", "dy", {{"a", "da"}, {"b", "db"}});
   }
