@@ -18,6 +18,7 @@ constexpr std::vector<NetInfo> (*kFamilies[])() = {
     nin_family,
     googlenet_family,
     inception_v3_family,
+    inception_resnet_family,
     googlenet_fashion_family,
     mini_family,
     resnet_family,

@@ -56,6 +56,7 @@ std::vector<NetInfo> googlenet_family();
 std::vector<NetInfo> googlenet_fashion_family();
 std::vector<NetInfo> mini_family();
 std::vector<NetInfo> inception_v3_family();
+std::vector<NetInfo> inception_resnet_family();
 std::vector<NetInfo> resnet_family();
 std::vector<NetInfo> cifar_resnet_family();
 std::vector<NetInfo> mobilenet_family();

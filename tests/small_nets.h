@@ -28,6 +28,9 @@ inline NetOpts small_opts(const std::string& id) {
     opts.width = 1.0 / 8;
   } else if (starts("inception_v3")) {
     opts.width = 1.0 / 16;  // the auxiliary head needs the size
+  } else if (starts("inception_resnet")) {
+    opts.size = 75;
+    opts.width = 1.0 / 16;
   } else if (starts("resnext")) {
     opts.size = 32;
     opts.width = 1.0 / 8;

@@ -88,6 +88,7 @@ _NETS = {
     "googlenet_fashion_residual": _any_size((1, 96, 96), fashion.googlenet_fashion_residual),
     **{name: _any_size((3, 299, 299) if name == "inception_v3" else (3, 224, 224),
                        _partial(imagenet.torchvision_net, name), 1000) for name in _TORCHVISION},
+    "inception_resnet_v2": _any_size((3, 299, 299), imagenet.InceptionResNetV2, 1000),
     "zfnet": _sized((3, 224, 224), imagenet.ZfNet, 1000),
     **{f"cifar_resnet{depth}": _any_size((3, 32, 32), _partial(imagenet.CifarResNet, depth))
        for depth in (20, 32, 44, 56)},

@@ -29,7 +29,7 @@ SMALL = ("lenet_bn", "lenet5", "lenet_fashion", "fc2_mnist", "cnn_mnist", "net_c
 
 # What fusing changes: batch norms with ReLU or ReLU6, sums of branches, joined channels.
 _UNFUSED = ("lenet_bn", "resnet_mini", "googlenet_fashion_residual", "resnet18", "cifar_resnet20",
-            "mobilenet_v2", "densenet121")
+            "mobilenet_v2", "densenet121", "inception_resnet_v2")
 _BATCH = 3
 _SUITE = {
     **{name: {"size": 96, "width": 0.25, "eval_too": False} for name in (
@@ -58,6 +58,7 @@ _SUITE = {
     "resnext101_32x8d": {"size": 64, "width": 0.5},
     # The auxiliary head needs a map of 17x17, so that its 5x5 convolution has one output.
     "inception_v3": {"width": 0.25},
+    "inception_resnet_v2": {"size": 107, "width": 0.125},
     "vgg_cifar10": {"batch": 5},
     **{f"cifar_resnet{depth}": {"batch": 5} for depth in (20, 32, 44, 56)},
 }
