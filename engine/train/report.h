@@ -31,10 +31,10 @@ struct RunReport {
   std::vector<std::pair<std::int64_t, double>> step_losses;  // step, loss
   double test_loss = 0, test_acc = 0;                        // accuracy from 0 to 1
   std::int64_t test_count = 0;
-  std::vector<std::string> class_names;
-  std::vector<std::int64_t> confusion;  // [label, prediction] counts, classes x classes
-  std::vector<Mistake> mistakes;        // in the order to show them
-  std::string summary_text;             // the layer table, preformatted
+  std::vector<std::string> class_names;  // a net may have more outputs than the data have classes
+  std::vector<std::int64_t> confusion;   // [label, prediction] counts, classes x classes
+  std::vector<Mistake> mistakes;         // in the order to show them
+  std::string summary_text;              // the layer table, preformatted
 };
 
 // Equal reports give equal bytes.

@@ -17,14 +17,18 @@ constexpr std::size_t kMostMatrixClasses = 40;
 constexpr std::size_t kMostConfusions = 30;
 constexpr std::int64_t kTinyImage = 96;
 
+std::string class_name(const RunReport& report, std::int64_t number) {
+  const bool known = number >= 0 && std::size_t(number) < report.class_names.size();
+  return known ? escape_html(report.class_names[std::size_t(number)]) : fmt::format("{}", number);
+}
+
 // The matrix with its names.
 class Confusion {
  public:
   explicit Confusion(const RunReport& report) : report_(report) {
     while ((classes_ + 1) * (classes_ + 1) <= report.confusion.size()) ++classes_;
     LAMINA_CHECK(
-        classes_ * classes_ == report.confusion.size() &&
-            (report.class_names.empty() || report.class_names.size() == classes_),
+        classes_ * classes_ == report.confusion.size() && report.class_names.size() <= classes_,
         "the confusion matrix of the report has {} counts for {} class names; it needs one "
         "for each label and prediction.",
         report.confusion.size(),
@@ -36,7 +40,7 @@ class Confusion {
     return report_.confusion[label * classes_ + prediction];
   }
   std::string name(std::size_t i) const {
-    return report_.class_names.empty() ? fmt::format("{}", i) : escape_html(report_.class_names[i]);
+    return class_name(report_, static_cast<std::int64_t>(i));
   }
   std::int64_t support(std::size_t label) const {
     std::int64_t sum = 0;
@@ -153,11 +157,6 @@ std::string most_often(const Confusion& confusion, const std::vector<Pair>& pair
                         grouped(pairs[i].count));
   }
   return text + ".";
-}
-
-std::string class_name(const RunReport& report, int number) {
-  const bool known = number >= 0 && std::size_t(number) < report.class_names.size();
-  return known ? escape_html(report.class_names[std::size_t(number)]) : fmt::format("{}", number);
 }
 
 }  // namespace

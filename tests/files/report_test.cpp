@@ -195,12 +195,25 @@ TEST(report, lists_confusions_when_the_matrix_is_too_large) {
   EXPECT_LT(html.size(), 100'000u);
 }
 
+TEST(report, numbers_the_outputs_that_no_class_has) {
+  RunReport report = full_report(1);
+  report.class_names.pop_back();
+  const std::string html = report_html(report);
+  EXPECT_EQ(markup_error(html), "");
+  expect_contains(html, "<th scope=\"col\"><span>zero</span></th>");
+  expect_contains(html, "<th scope=\"col\"><span>2</span></th>");
+  expect_contains(html, "true <b>2</b>");
+}
+
 TEST(report, refuses_data_that_does_not_fit) {
   RunReport report = full_report(1);
   report.confusion.pop_back();
   expect_contains(request_error_of([&] { report_html(report); }), "confusion matrix of the report");
   report.class_names.clear();
   expect_contains(request_error_of([&] { report_html(report); }), "has 8 counts for 0 class names");
+  report = full_report(1);
+  report.class_names.push_back("three");
+  expect_contains(request_error_of([&] { report_html(report); }), "has 9 counts for 4 class names");
   report = full_report(1);
   report.mistakes[0].pixels.pop_back();
   expect_contains(request_error_of([&] { report_html(report); }), "has 5 bytes for 2 x 3 x 1");
