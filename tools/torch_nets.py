@@ -106,6 +106,11 @@ def _net(name):
     return _NETS[name]
 
 
+def _resize(layer, channels_in, channels_out, groups):
+    layer.__init__(channels_in, channels_out, layer.kernel_size, layer.stride, layer.padding,
+                   layer.dilation, groups, layer.bias is not None)
+
+
 def _narrow(module, width, net, classes):
     """Multiplies the channels of every layer, but neither the input's nor the classes."""
     def wide(channels, fixed):
@@ -119,21 +124,19 @@ def _narrow(module, width, net, classes):
         if isinstance(layer, nn.Conv2d):
             groups = layer.groups if layer.groups != layer.in_channels else None
             channels = wide(layer.in_channels, net.shape[0])
-            layer.__init__(channels, wide(layer.out_channels, classes), layer.kernel_size,
-                           layer.stride, layer.padding, layer.dilation, groups or channels,
-                           layer.bias is not None)
+            _resize(layer, channels, wide(layer.out_channels, classes), groups or channels)
         elif isinstance(layer, nn.BatchNorm2d):
             layer.__init__(wide(layer.num_features, None), layer.eps, layer.momentum)
         elif isinstance(layer, nn.Linear):
             layer.__init__(wide(layer.in_features, None), wide(layer.out_features, classes))
 
 
-def build(name, dropout=None, size=None, classes=None, width=None):
+def build(name, dropout=None, size=None, classes=None, width=None, channels=None):
     """The module of a net.
 
     dropout replaces the probability of every dropout in it; size is another height and width of its
     images (of a net that enlarges them, what it enlarges them to); classes another number of them;
-    width multiplies the channels of every layer.
+    width multiplies the channels of every layer; channels is another number of the images'.
     """
     net = _net(name)
     if size is not None and not net.sized:
@@ -141,6 +144,9 @@ def build(name, dropout=None, size=None, classes=None, width=None):
     module = net.make(size=size or net.size, classes=classes or net.classes)
     if width is not None:
         _narrow(module, width, net, classes or net.classes)
+    if channels not in (None, net.shape[0]):
+        first = next(layer for layer in module.modules() if isinstance(layer, nn.Conv2d))
+        _resize(first, channels, first.out_channels, first.groups)
     if dropout is not None:
         for layer in module.modules():
             if isinstance(layer, nn.Dropout):
