@@ -6,7 +6,8 @@
 #   python3 tools/compare_torch.py --all --seeds 8          # the small nets, batches 1, 7 and 64
 #   python3 tools/compare_torch.py --suite                  # every net, small images and 10 classes
 #   python3 tools/compare_torch.py --full                   # every net as it is defined: an hour
-#   python3 tools/compare_torch.py --adam                   # one training step
+#   python3 tools/compare_torch.py --adam                   # one training step of ten nets
+#   python3 tools/compare_torch.py --adam --suite           # of every net
 #   python3 tools/compare_torch.py lenet_bn --batch 64 --device cuda --precision bf16 --seeds 4
 #
 # PyTorch's float64 results are the truth; tools/torch_oracle.py states the rule. With --seeds it
@@ -45,7 +46,6 @@ import torch_suite  # noqa: E402
 
 BATCHES = (1, 7, 64)
 TRIES = 20
-REDRAWS, FEW_OPEN = 4, 4
 DRAWS_TO_DECIDE = 4
 
 
@@ -64,20 +64,6 @@ def draw(plan, seed, train):
         if torch_oracle.closest_tie(case) >= torch_oracle.SAFE_TIE:
             return case
     return case
-
-
-def draw_truth(args, plan, seed, train):
-    """The truth of a case. A single open decision hides errors of a hundredth of a gradient: where
-    the suite meets a few, it draws again and takes the case that has the fewest."""
-    best = None
-    for attempt in range(REDRAWS if args.suite else 1):
-        case = draw(plan, seed + 100 * attempt, train)
-        truth = torch_oracle.Truth(case, args.precision, pooled=plan.name not in torch_suite.SMALL)
-        if best is None or truth.open_decisions < best.open_decisions:
-            best = truth
-        if not 0 < best.open_decisions <= FEW_OPEN:
-            break
-    return best
 
 
 def run_lamina(args, case, fuse):
@@ -182,7 +168,9 @@ def compare(args, plan, train, table):
               "device": args.device, "draws": args.seeds, "within": False, "nearest": None,
               "share": None}
     while len(draws) < wanted:
-        truth = draw_truth(args, plan, args.seed + len(draws), train)
+        truth = torch_oracle.clearest(lambda seed: draw(plan, seed, train), args.seed + len(draws),
+                                      args.suite, precision=args.precision,
+                                      pooled=name not in torch_suite.SMALL)
         try:
             ours = run_lamina(args, truth.case, not args.no_fuse)
             unfused = run_lamina(args, truth.case, False) if plan.unfused_too else None
@@ -255,7 +243,7 @@ def parse():
                         help="the same with images and classes as the nets define them")
     parser.add_argument("--adam", action="store_true",
                         help="one step of `lamina train` instead (tools/torch_adam.py), of "
-                        "some nets of one channel or of those named")
+                        "ten nets as they are defined; with --suite of every net")
     parser.add_argument("--batch", type=int, default=7)
     parser.add_argument("--size", type=int, help="height and width, as in `lamina run`")
     parser.add_argument("--classes", type=int, help="classes, as in `lamina run`")
@@ -277,12 +265,12 @@ def parse():
     if unknown:
         parser.error(f"no PyTorch module for {', '.join(unknown)}")
     if (sum((args.all, several, bool(args.names) and not several)) != 1
-            or args.suite + args.full + args.adam > 1):
+            or args.full and (args.suite or args.adam)):
         parser.error("name nets, or give one of --all, --suite, --full and --adam")
     if several and (args.size or args.classes):
         parser.error("--size and --classes are for nets that are named alone")
-    if args.adam and not set(args.names) <= set(torch_adam.NETS):
-        parser.error(f"--adam is for {', '.join(torch_adam.NETS)}")
+    if args.adam and not args.suite and not set(args.names) <= set(torch_adam.NETS):
+        parser.error(f"--adam without --suite is for {', '.join(torch_adam.NETS)}")
     if args.precision != "fp32" and args.device == "cpu":
         parser.error(f"--precision {args.precision} needs --device cuda")
     if not pathlib.Path(args.lamina).exists():
@@ -307,8 +295,9 @@ def main():
     args = parse()
     print(f"PyTorch {torch.__version__} in float64 against {args.lamina} --device {args.device}")
     if args.adam:
-        within = [torch_adam.compare(args, name, args.seed)
-                  for name in args.names or torch_adam.NETS]
+        names = args.names or (torch_nets.NAMES if args.suite else torch_adam.NETS)
+        plans = runnable(args.lamina, [torch_adam.plan_of(name, args.suite) for name in names])
+        within = [torch_adam.compare(args, plan, args.seed) for plan in plans]
         sys.exit(0 if all(within) else 1)
     chosen, table = cases(args)
     results = [compare(args, plan, train, table) for plan, train in chosen]

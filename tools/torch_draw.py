@@ -27,15 +27,17 @@ class _WithoutValues(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-def blank(name, size=None, classes=None, width=None):
-    """The module of a net with dropout off and no sensible values in it."""
+def blank(name, size=None, classes=None, width=None, channels=None, dropout=0.0):
+    """The module of a net with no sensible values in it, dropout off unless it is None."""
     with _WithoutValues():
-        return torch_nets.build(name, dropout=0.0, size=size, classes=classes, width=width)
+        return torch_nets.build(name, dropout=dropout, size=size, classes=classes, width=width,
+                                channels=channels)
 
 
 def draw(name, batch, seed, size=None, classes=None, width=None, images=None):
     """Returns (state, images, labels): numpy arrays, the state under the state_dict's names.
-    images, where given, are those to use."""
+    images, where given, are those to use; they may have another number of channels than the net's
+    own."""
     generator = torch.Generator().manual_seed(seed)
 
     def normal(shape):
@@ -44,9 +46,9 @@ def draw(name, batch, seed, size=None, classes=None, width=None, images=None):
     def uniform(shape):
         return torch.rand(shape, generator=generator)
 
-    net = blank(name, size, classes, width).train()
     if images is None:
         images = normal((batch, *torch_nets.input_shape(name, size))).numpy()
+    net = blank(name, size, classes, width, images.shape[1]).train()
     labels = torch.randint(0, classes or torch_nets.default_classes(name), (batch,),
                            generator=generator)
     with torch.no_grad(), contextlib.ExitStack() as hooks:
