@@ -3,6 +3,7 @@
 #
 #   python3 tools/bench_torch.py lenet_bn --batch 64 --threads 2
 #   python3 tools/bench_torch.py resnet18:16:160 vgg16:4 --classes 10 --rounds 3
+#   python3 tools/bench_torch.py --table a.json b.json    # what --json has kept, for docs/performance.md
 #
 # A net is NAME, NAME:BATCH or NAME:BATCH:SIZE; --batch and --size count for those that name none.
 # One step, on both sides, fp32: gather a batch of uint8 images and labels from a data set of 16
@@ -193,6 +194,21 @@ def show(reports, rounds):
                   f"{row['images_per_second']:9.1f} {row['peak_mb']:8.0f}  {text}".rstrip())
 
 
+def show_table(paths):
+    """The reports of several runs as one table in Markdown, the lowest ratio first."""
+    reports = [report for path in paths for report in json.loads(pathlib.Path(path).read_text())]
+    print("| net | batch | PyTorch, ms a step | how | Lamina, ms a step | ratio (rounds) "
+          "| PyTorch, MB | Lamina, MB |\n|---|---|---|---|---|---|---|---|")
+    for report in sorted(reports, key=lambda report: report["ratio"]["median"]):
+        peer, ours = report["results"]
+        ratio = report["ratio"]
+        size = f" at {report['size']}x{report['size']}" if report["size"] else ""
+        how = peer["name"].partition("(")[2].rstrip(")")
+        print(f"| {report['net']}{size} | {report['batch']} | {peer['ms']:.4g} | {how} "
+              f"| {ours['ms']:.4g} | {ratio['median']:.2f} ({ratio['low']:.2f} to "
+              f"{ratio['high']:.2f}) | {peer['peak_mb']:.0f} | {ours['peak_mb']:.0f} |")
+
+
 def main():
     parser = argparse.ArgumentParser(description="Time a training step in PyTorch and lamina.")
     parser.add_argument("nets", nargs="*", default=["lenet_bn"], help="NAME[:BATCH[:SIZE]]")
@@ -209,12 +225,17 @@ def main():
     parser.add_argument("--torch-only", action="store_true", help="leave lamina out")
     parser.add_argument("--lamina", default="build/default/bin/lamina")
     parser.add_argument("--json", metavar="FILE", help="also write everything to FILE")
+    parser.add_argument("--table", nargs="+", metavar="FILE",
+                        help="time nothing; the table of what --json wrote to these files")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.worker:
         import torch_cpu_step
 
         torch_cpu_step.worker(json.loads(args.worker))
+        return
+    if args.table:
+        show_table(args.table)
         return
     torch_python.require()
     if not args.torch_only and not pathlib.Path(args.lamina).exists():
