@@ -57,6 +57,20 @@ inline ValueId conv_relu(Graph& g, const std::string& name, ValueId x, const nn:
   return nn::relu(g, name + "_relu", x, {.functional = true});
 }
 
+// BasicConv2d of the Inception family: a convolution without bias, batch norm and ReLU, which is a
+// function call in torchvision's definitions.
+inline ValueId basic_conv2d(Graph& g,
+                            const std::string& name,
+                            ValueId x,
+                            nn::Conv2dOpts conv,
+                            const nn::ActivationOpts& relu = {.functional = true}) {
+  const auto block = g.scope(name, "BasicConv2d");
+  conv.bias = false;
+  x = nn::conv2d(g, "conv", x, conv);
+  x = nn::batch_norm2d(g, "bn", x, {.eps = 1e-3});
+  return nn::relu(g, "relu", x, relu);
+}
+
 // torchvision's transform_input: images normalised with ImageNet's mean and deviation become
 // (x - 0.5) / 0.5, which the nets converted from TensorFlow were trained on.
 inline ValueId imagenet_to_half(Graph& g, ValueId x) {

@@ -24,14 +24,13 @@ struct Style {
   NetOpts opts;
 
   ValueId conv(Graph& g, const std::string& name, ValueId x, nn::Conv2dOpts conv) const {
-    const auto block = g.scope(name, "BasicConv2d");
     conv.k = wide(opts, conv.k);
-    conv.bias = !batch_norm;
-    if (batch_norm) conv.init = normal(0.01);
-    x = nn::conv2d(g, "conv", x, conv);
-    if (!batch_norm) return nn::relu(g, "relu", x);
-    x = nn::batch_norm2d(g, "bn", x, {.eps = 1e-3});
-    return nn::relu(g, "relu", x, {.functional = true});
+    if (batch_norm) {
+      conv.init = normal(0.01);
+      return basic_conv2d(g, name, x, conv);
+    }
+    const auto block = g.scope(name, "BasicConv2d");
+    return nn::relu(g, "relu", nn::conv2d(g, "conv", x, conv));
   }
 };
 

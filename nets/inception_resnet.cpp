@@ -27,12 +27,8 @@ struct Builder {
 
   // Convolution + batch norm + ReLU.
   ValueId conv(const std::string& name, ValueId x, nn::Conv2dOpts conv) const {
-    const auto block = g.scope(name, "BasicConv2d");
     conv.k = wide(opts, conv.k);
-    conv.bias = false;
-    x = nn::conv2d(g, "conv", x, conv);
-    x = nn::batch_norm2d(g, "bn", x, {.eps = 1e-3});
-    return nn::relu(g, "relu", x);
+    return basic_conv2d(g, name, x, conv, {});
   }
   // A Sequential of them; one alone stands for itself.
   ValueId branch(const std::string& name, ValueId x, const Convs& convs) const {

@@ -18,13 +18,9 @@ struct Builder {
   const NetOpts& opts;
 
   ValueId conv(const std::string& name, ValueId x, nn::Conv2dOpts conv) const {
-    const auto block = g.scope(name, "BasicConv2d");
     conv.k = wide(opts, conv.k);
-    conv.bias = false;
     conv.init = normal(0.1);
-    x = nn::conv2d(g, "conv", x, conv);
-    x = nn::batch_norm2d(g, "bn", x, {.eps = 1e-3});
-    return nn::relu(g, "relu", x, {.functional = true});
+    return basic_conv2d(g, name, x, conv);
   }
   // 1x7 and 7x1, which keep the map's size.
   ValueId row(const std::string& name, ValueId x, std::int64_t k, std::int64_t s) const {
