@@ -242,8 +242,8 @@ void Program::bind(std::byte* arena, const StepState* state) {
     for (int j : step.accumulate) {
       Tensor& dx = bound.dx[static_cast<std::size_t>(j)];
       const Tensor total = dx;
-      dx.data = arena + lifetimes_[static_cast<std::size_t>(scratch_)].offset + added;
-      dx.pitch = 0;
+      std::byte* const scratch = arena + lifetimes_[static_cast<std::size_t>(scratch_)].offset;
+      dx = {scratch + added, dtype, total.shape};
       added += align_up(dx.bytes());
       step.sums.emplace_back(dx, total);
     }

@@ -14,8 +14,8 @@ void accumulate(Context& ctx, const Tensor& x, const Tensor& y) {
   const auto add = [](const Vec& a, const Vec& b) { return a + b; };
   if (y.is_slice()) {
     const std::int64_t channels = x.shape.c, row_floats = y.row();
-    constexpr std::int64_t kFloats = 16384;  // that a thread should add at least
-    parallel_for(ctx, x.rows(), 1 + kFloats / channels, [=](std::int64_t begin, std::int64_t end) {
+    const std::int64_t grain = 1 + kPointwiseGrain / channels;
+    parallel_for(ctx, x.rows(), grain, [=](std::int64_t begin, std::int64_t end) {
       for (std::int64_t row = begin; row < end; ++row) {
         float* const sum = to + row * row_floats;
         map_range(0, channels, add, sum, from + row * channels, static_cast<const float*>(sum));

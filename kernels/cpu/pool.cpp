@@ -146,7 +146,7 @@ void max_pool_forward(
   const float* const xs = x.as<float>();
   float* const ys = y.as<float>();
   std::uint8_t* const winners = idx ? idx.as<std::uint8_t>() : nullptr;
-  if (is_pool_2x2(opts, x.shape, y.shape) && !y.is_slice()) {
+  if (is_pool_2x2(opts, x.shape, y)) {
     max_pool_2x2_forward(ctx, x.shape, y.shape, xs, ys, winners);
     return;
   }
@@ -188,7 +188,7 @@ void max_pool_backward(
   const float* const dys = dy.as<float>();
   const std::uint8_t* const winners = idx.as<std::uint8_t>();
   const Shape& in = dx.shape;
-  if (is_pool_2x2(opts, in, dy.shape) && !dy.is_slice()) {
+  if (is_pool_2x2(opts, in, dy)) {
     max_pool_2x2_backward(ctx, in, dy.shape, dys, winners, dx.as<float>());
     return;
   }
@@ -214,7 +214,7 @@ void avg_pool_forward(Context& ctx, const PoolOpts& opts, const Tensor& x, const
   checks::avg_pool_forward(ctx, opts, x, y);
   const float* const xs = x.as<float>();
   const Shape& in = x.shape;
-  if (is_pool_2x2(opts, in, y.shape) && !y.is_slice()) {
+  if (is_pool_2x2(opts, in, y)) {
     avg_pool_2x2_forward(ctx, in, y.shape, xs, y.as<float>());
     return;
   }
@@ -242,7 +242,7 @@ void avg_pool_backward(Context& ctx, const PoolOpts& opts, const Tensor& dy, con
   checks::avg_pool_backward(ctx, opts, dy, dx);
   const float* const dys = dy.as<float>();
   const Shape& in = dx.shape;
-  if (is_pool_2x2(opts, in, dy.shape) && !dy.is_slice()) {
+  if (is_pool_2x2(opts, in, dy)) {
     avg_pool_2x2_backward(ctx, in, dy.shape, dys, dx.as<float>());
     return;
   }

@@ -13,10 +13,11 @@
 
 namespace lamina::cpu {
 
-// Whether these functions compute the pooling: every window lies inside the input.
-inline bool is_pool_2x2(const PoolOpts& o, const Shape& x, const Shape& y) {
+// Whether these functions compute the pooling: every window lies inside the input, and y (or dy) is
+// dense.
+inline bool is_pool_2x2(const PoolOpts& o, const Shape& x, const Tensor& y) {
   return o.r == 2 && o.s == 2 && o.stride_h == 2 && o.stride_w == 2 && o.pad_h == 0 &&
-         o.pad_w == 0 && 2 * y.h <= x.h && 2 * y.w <= x.w;
+         o.pad_w == 0 && 2 * y.shape.h <= x.h && 2 * y.shape.w <= x.w && !y.is_slice();
 }
 
 // idx may be null.

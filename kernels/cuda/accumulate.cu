@@ -31,17 +31,15 @@ void cuda::accumulate(Context& ctx, const Tensor& x, const Tensor& y) {
   checks::accumulate(ctx, x, y);
   visit_compute(x.dtype, "accumulate", [&]<class T>(T) {
     if (y.is_slice()) {
-      const auto rows = row_launch<T>(x.rows(), x.shape.c, {x, y});
-      rows.visit([&]<int width>(std::integral_constant<int, width>) {
-        launch(ctx,
-               "accumulate",
-               rows.grid,
-               kBlock,
-               add_to_slice<width, T>,
-               rows.size,
-               rows_of<const T>(x),
-               rows_of<T>(y));
-      });
+      launch_rows<T>(
+          ctx,
+          "accumulate",
+          x.rows(),
+          x.shape.c,
+          {x, y},
+          []<int width>(Width<width>) { return add_to_slice<width, T>; },
+          rows_of<const T>(x),
+          rows_of<T>(y));
       return;
     }
     map(ctx, "accumulate", x.as<T>(), y.as<T>(), y.as<T>(), x.numel(), Add{});

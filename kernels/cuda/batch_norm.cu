@@ -117,14 +117,14 @@ struct Gradients {
   Act act;
   Statistics stats;
 
-  // g = dy * act'(y) of the channels from c on.
   template <int width>
-  LAMINA_DEVICE void load(std::int64_t row, int c, float (&g)[width]) const {
-    const auto gradient = dy.template load<width>(row, c);
-    for (int j = 0; j < width; ++j) g[j] = cuda::as_f32(gradient.v[j]);
-    if (act == Act::none) return;
-    const auto out = y.template load<width>(row, c);
-    for (int j = 0; j < width; ++j) g[j] = cuda::through_act(act, cuda::as_f32(out.v[j]), g[j]);
+  LAMINA_DEVICE cuda::Pack<T, width> load_y(std::int64_t row, int c) const {
+    return act == Act::none ? cuda::Pack<T, width>{} : y.template load<width>(row, c);
+  }
+  // dy * act'(y) of an element
+  LAMINA_DEVICE float through(T gradient, T out) const {
+    const float d = cuda::as_f32(gradient);
+    return act == Act::none ? d : cuda::through_act(act, cuda::as_f32(out), d);
   }
 };
 
@@ -145,11 +145,9 @@ struct GradientSums {
                          float (&sum)[kSums][width]) const {
     auto gradient = in.dy.template load<width>(row, c);
     const auto x = in.x.template load<width>(row, c);
-    cuda::Pack<T, width> out{};
-    if (in.act != Act::none) out = in.y.template load<width>(row, c);
+    const auto out = in.template load_y<width>(row, c);
     for (int j = 0; j < width; ++j) {
-      float g = cuda::as_f32(gradient.v[j]);
-      if (in.act != Act::none) g = cuda::through_act(in.act, cuda::as_f32(out.v[j]), g);
+      const float g = in.through(gradient.v[j], out.v[j]);
       gradient.v[j] = cuda::from_f32<T>(g);
       sum[0][j] += g;
       sum[1][j] += g * (cuda::as_f32(x.v[j]) - mean[j]);
@@ -184,12 +182,13 @@ LAMINA_KERNEL differentiate(cuda::RowSize size,
     slope[j] = per_row * dgamma[c] * invstd;
   }
   for (std::int64_t row = at.row; row < at.end; row += at.step) {
-    float g[width];
-    in.template load<width>(row, at.channel, g);
+    const auto gradient = in.dy.template load<width>(row, at.channel);
+    const auto out = in.template load_y<width>(row, at.channel);
     auto x = in.x.template load<width>(row, at.channel);
     for (int j = 0; j < width; ++j) {
+      const float g = in.through(gradient.v[j], out.v[j]);
       const float centred = cuda::as_f32(x.v[j]) - mean[j];
-      x.v[j] = cuda::from_f32<T>(scale[j] * (g[j] - offset[j] - centred * slope[j]));
+      x.v[j] = cuda::from_f32<T>(scale[j] * (g - offset[j] - centred * slope[j]));
     }
     dx.template store<width>(row, at.channel, x);
   }
@@ -213,7 +212,7 @@ void backward(Context& ctx,
     Gradients<T> in{
         rows_of<const T>(t.x), rows_of<const T>(t.y), rows_of<const T>(t.dy), act, stats};
     const Tensor& y = act == Act::none ? Tensor{} : t.y;
-    const bool packs = row_launch<T>(pixels, channels, {t.x, y, t.dy, t.dz}).packs;
+    const bool packs = fits_packs<T>(channels, {t.x, y, t.dy, t.dz});
     sum_channels<T>(ctx,
                     "batch_norm_backward sums",
                     pixels,
@@ -225,21 +224,19 @@ void backward(Context& ctx,
       in.dy = rows_of<const T>(t.dz);
       in.act = Act::none;
     }
-    const auto rows = row_launch<T>(pixels, channels, {t.x, y, t.dz ? t.dz : t.dy, t.dx});
-    rows.visit([&]<int width>(std::integral_constant<int, width>) {
-      launch(ctx,
-             "batch_norm_backward dx",
-             rows.grid,
-             kBlock,
-             differentiate<width, T>,
-             rows.size,
-             in,
-             rows_of<T>(t.dx),
-             frozen ? 0.0f : 1.0f / static_cast<float>(pixels),
-             t.gamma.as<float>(),
-             dgamma,
-             dbeta);
-    });
+    launch_rows<T>(
+        ctx,
+        "batch_norm_backward dx",
+        pixels,
+        channels,
+        {t.x, y, t.dz ? t.dz : t.dy, t.dx},
+        []<int width>(Width<width>) { return differentiate<width, T>; },
+        in,
+        rows_of<T>(t.dx),
+        frozen ? 0.0f : 1.0f / static_cast<float>(pixels),
+        t.gamma.as<float>(),
+        dgamma,
+        dbeta);
   });
 }
 
@@ -251,22 +248,20 @@ void apply(Context& ctx,
            Act act,
            const Statistics& stats,
            const BatchNormParams& p) {
-  const auto rows = cuda::row_launch<T>(x.rows(), x.shape.c, {x, z, y});
-  rows.visit([&]<int width>(std::integral_constant<int, width>) {
-    cuda::launch(ctx,
-                 "batch_norm apply",
-                 rows.grid,
-                 cuda::kBlock,
-                 normalise<width, T>,
-                 rows.size,
-                 cuda::rows_of<const T>(x),
-                 cuda::rows_of<const T>(z),
-                 cuda::rows_of<T>(y),
-                 act,
-                 stats,
-                 p.gamma.as<float>(),
-                 p.beta.as<float>());
-  });
+  cuda::launch_rows<T>(
+      ctx,
+      "batch_norm apply",
+      x.rows(),
+      x.shape.c,
+      {x, z, y},
+      []<int width>(cuda::Width<width>) { return normalise<width, T>; },
+      cuda::rows_of<const T>(x),
+      cuda::rows_of<const T>(z),
+      cuda::rows_of<T>(y),
+      act,
+      stats,
+      p.gamma.as<float>(),
+      p.beta.as<float>());
 }
 
 }  // namespace
@@ -289,7 +284,7 @@ void cuda::batch_norm_train(Context& ctx,
                     "batch_norm sums",
                     x.rows(),
                     x.shape.c,
-                    row_launch<T>(x.rows(), x.shape.c, {x}).packs,
+                    fits_packs<T>(x.shape.c, {x}),
                     BatchStatistics<T>{rows_of<const T>(x),
                                        x.rows(),
                                        opts.eps,

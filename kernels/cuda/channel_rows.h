@@ -7,9 +7,9 @@
 //     for (std::int64_t row = at.row; row < at.end; row += at.step)
 //       y.template store<width>(row, at.channel, x.template load<width>(row, at.channel));
 //   }
-//   const RowLaunch rows = row_launch<T>(x.rows(), x.shape.c, {x, y});
-//   rows.visit([&]<int width>(std::integral_constant<int, width>) {
-//     launch(ctx, "copy", rows.grid, kBlock, copy<width, T>, rows.size, ...); });
+//   launch_rows<T>(ctx, "copy", x.rows(), x.shape.c, {x, y},
+//                  []<int width>(Width<width>) { return copy<width, T>; },
+//                  rows_of<const T>(x), rows_of<T>(y));
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -68,46 +68,61 @@ LAMINA_DEVICE RowWalk row_walk(const RowSize& size) {
           channel < size.channels ? size.rows : 0};
 }
 
-template <class T>
-struct RowLaunch {
-  Grid grid;
-  RowSize size;
-  bool packs;
+// Channels a thread takes at a time, as a type.
+template <int width>
+using Width = std::integral_constant<int, width>;
 
-  // Calls body(std::integral_constant<int, width>).
-  template <class Body>
-  void visit(const Body& body) const {
-    if (packs)
-      body(std::integral_constant<int, kPackWidth<T>>{});
-    else
-      body(std::integral_constant<int, 1>{});
-  }
-};
+// Calls body(Width): with what 16 bytes hold, or 1.
+template <class T, class Body>
+void visit_width(bool packs, const Body& body) {
+  if (packs)
+    body(Width<kPackWidth<T>>{});
+  else
+    body(Width<1>{});
+}
 
-// For maps of that many pixels and channels; empty ones count for nothing.
+// Whether channels and addresses allow accesses of 16 bytes of T. Empty maps count for nothing.
 template <class T>
-RowLaunch<T> row_launch(std::int64_t rows,
-                        std::int64_t channels,
-                        std::initializer_list<Tensor> maps) {
+bool fits_packs(std::int64_t channels, std::initializer_list<Tensor> maps) {
+  constexpr int kWidth = kPackWidth<T>;
+  bool fits = channels % kWidth == 0;
+  for (const Tensor& map : maps)
+    fits = fits && (!map || (aligned_for_packs(static_cast<const std::byte*>(map.data)) &&
+                             map.row() % kWidth == 0));
+  return fits;
+}
+
+// As many lanes as there are columns, or as fit.
+inline int lanes_for(std::int64_t columns) {
+  int lanes = 1;
+  while (lanes < columns && lanes < kBlock) lanes *= 2;
+  return lanes;
+}
+
+// Runs kernel(Width), a pass over maps of that many pixels and channels, with a RowSize and args.
+template <class T, class Kernel, class... Args>
+void launch_rows(Context& ctx,
+                 const char* name,
+                 std::int64_t rows,
+                 std::int64_t channels,
+                 std::initializer_list<Tensor> maps,
+                 const Kernel& kernel,
+                 const Args&... args) {
   LAMINA_CHECK(rows < std::int64_t{1} << 31,
                "a map has {} pixels, and the kernels count to 2^31; use a smaller batch.",
                rows);
   constexpr std::int64_t kMostBlocks = 16 * 132;  // a few times what fills any card
-  constexpr int kWidth = kPackWidth<T>;
-  bool packs = channels % kWidth == 0;
-  for (const Tensor& map : maps) {
-    const bool aligned = reinterpret_cast<std::uintptr_t>(map.data) % 16 == 0;
-    packs = packs && (!map || (aligned && map.row() % kWidth == 0));
-  }
-  const std::int64_t columns = packs ? channels / kWidth : channels;
-  int lanes = 1;
-  while (lanes < columns && lanes < kBlock) lanes *= 2;
-  const std::int64_t across = (columns + lanes - 1) / lanes;
-  const std::int64_t down = (rows * lanes + kBlock - 1) / kBlock;
-  const std::int64_t most = kMostBlocks / across > 1 ? kMostBlocks / across : 1;
-  return {{static_cast<unsigned>(across), static_cast<unsigned>(down < most ? down : most)},
-          {rows, static_cast<int>(channels), lanes},
-          packs};
+  visit_width<T>(fits_packs<T>(channels, maps), [&]<int width>(Width<width> w) {
+    const std::int64_t columns = channels / width;
+    const int lanes = lanes_for(columns);
+    const std::int64_t across = (columns + lanes - 1) / lanes;
+    const std::int64_t down = (rows * lanes + kBlock - 1) / kBlock;
+    const std::int64_t most = kMostBlocks / across > 1 ? kMostBlocks / across : 1;
+    const Grid grid{static_cast<unsigned>(across),
+                    static_cast<unsigned>(down < most ? down : most)};
+    const RowSize size{rows, static_cast<int>(channels), lanes};
+    launch(ctx, name, grid, kBlock, kernel(w), size, args...);
+  });
 }
 
 }  // namespace lamina::cuda

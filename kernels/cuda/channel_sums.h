@@ -13,8 +13,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "kernels/cuda/language.h"
-#include "kernels/cuda/pointwise.h"
+#include "kernels/cuda/channel_rows.h"
 
 namespace lamina::cuda {
 
@@ -24,13 +23,6 @@ struct ChunkSize {
   int lanes;
   std::int64_t rows, count;
 };
-
-// As many lanes as there are columns, or as fit.
-inline int lanes_for(std::int64_t columns) {
-  int lanes = 1;
-  while (lanes < columns && lanes < kBlock) lanes *= 2;
-  return lanes;
-}
 
 // `bytes`: what a chunk leaves in the scratch memory, a column.
 inline ChunkSize chunk_size(std::int64_t rows, std::int64_t columns, int lanes, std::size_t bytes) {
@@ -110,7 +102,7 @@ LAMINA_KERNEL sum_chunks(Term term,
     for (int j = 0; j < width; ++j) term.finish(c + j, all[j]);
 }
 
-// packs: channels and addresses allow accesses of 16 bytes of T.
+// packs: see fits_packs().
 template <class T, class Term>
 void sum_channels(Context& ctx,
                   const char* name,
@@ -118,7 +110,7 @@ void sum_channels(Context& ctx,
                   std::int64_t channels,
                   bool packs,
                   const Term& term) {
-  const auto run = [&]<int width>(std::integral_constant<int, width>) {
+  visit_width<T>(packs, [&]<int width>(Width<width>) {
     const std::int64_t columns = channels / width;
     const ChunkSize size =
         chunk_size(rows, columns, lanes_for(columns), Term::kSums * width * sizeof(double));
@@ -140,11 +132,7 @@ void sum_channels(Context& ctx,
            size.lanes,
            static_cast<double*>(scratch_of(ctx)),
            tickets_of(ctx));
-  };
-  if (packs)
-    run(std::integral_constant<int, kPackWidth<T>>{});
-  else
-    run(std::integral_constant<int, 1>{});
+  });
 }
 
 }  // namespace lamina::cuda

@@ -18,17 +18,15 @@ LAMINA_KERNEL copy_rows(cuda::RowSize size, cuda::Rows<const T> x, cuda::Rows<T>
 
 template <class T>
 void copy_slice(Context& ctx, const char* name, const Tensor& x, const Tensor& y) {
-  const auto rows = cuda::row_launch<T>(x.rows(), x.shape.c, {x, y});
-  rows.visit([&]<int width>(std::integral_constant<int, width>) {
-    cuda::launch(ctx,
-                 name,
-                 rows.grid,
-                 cuda::kBlock,
-                 copy_rows<width, T>,
-                 rows.size,
-                 cuda::rows_of<const T>(x),
-                 cuda::rows_of<T>(y));
-  });
+  cuda::launch_rows<T>(
+      ctx,
+      name,
+      x.rows(),
+      x.shape.c,
+      {x, y},
+      []<int width>(cuda::Width<width>) { return copy_rows<width, T>; },
+      cuda::rows_of<const T>(x),
+      cuda::rows_of<T>(y));
 }
 
 }  // namespace

@@ -201,19 +201,17 @@ void cuda::max_pool_forward(
     Context& ctx, const PoolOpts& opts, const Tensor& x, const Tensor& y, const Tensor& idx) {
   checks::max_pool_forward(ctx, opts, x, y, idx);
   visit_compute(x.dtype, "max_pool_forward", [&]<class T>(T) {
-    const auto rows = row_launch<T>(y.rows(), y.shape.c, {x, y, idx});
-    rows.visit([&]<int width>(std::integral_constant<int, width>) {
-      launch(ctx,
-             "max_pool_forward",
-             rows.grid,
-             kBlock,
-             max_forward<width, T>,
-             rows.size,
-             rows_of<const T>(x),
-             rows_of<T>(y),
-             rows_of<std::uint8_t>(idx),
-             window_of(opts, x.shape, y.shape));
-    });
+    launch_rows<T>(
+        ctx,
+        "max_pool_forward",
+        y.rows(),
+        y.shape.c,
+        {x, y, idx},
+        []<int width>(Width<width>) { return max_forward<width, T>; },
+        rows_of<const T>(x),
+        rows_of<T>(y),
+        rows_of<std::uint8_t>(idx),
+        window_of(opts, x.shape, y.shape));
   });
 }
 
@@ -221,37 +219,33 @@ void cuda::max_pool_backward(
     Context& ctx, const PoolOpts& opts, const Tensor& dy, const Tensor& idx, const Tensor& dx) {
   checks::max_pool_backward(ctx, opts, dy, idx, dx);
   visit_compute(dx.dtype, "max_pool_backward", [&]<class T>(T) {
-    const auto rows = row_launch<T>(dx.rows(), dx.shape.c, {dy, idx, dx});
-    rows.visit([&]<int width>(std::integral_constant<int, width>) {
-      launch(ctx,
-             "max_pool_backward",
-             rows.grid,
-             kBlock,
-             max_backward<width, T>,
-             rows.size,
-             rows_of<const T>(dy),
-             rows_of<const std::uint8_t>(idx),
-             rows_of<T>(dx),
-             window_of(opts, dx.shape, dy.shape));
-    });
+    launch_rows<T>(
+        ctx,
+        "max_pool_backward",
+        dx.rows(),
+        dx.shape.c,
+        {dy, idx, dx},
+        []<int width>(Width<width>) { return max_backward<width, T>; },
+        rows_of<const T>(dy),
+        rows_of<const std::uint8_t>(idx),
+        rows_of<T>(dx),
+        window_of(opts, dx.shape, dy.shape));
   });
 }
 
 void cuda::avg_pool_forward(Context& ctx, const PoolOpts& opts, const Tensor& x, const Tensor& y) {
   checks::avg_pool_forward(ctx, opts, x, y);
   visit_compute(x.dtype, "avg_pool_forward", [&]<class T>(T) {
-    const auto rows = row_launch<T>(y.rows(), y.shape.c, {x, y});
-    rows.visit([&]<int width>(std::integral_constant<int, width>) {
-      launch(ctx,
-             "avg_pool_forward",
-             rows.grid,
-             kBlock,
-             average_forward<width, T>,
-             rows.size,
-             rows_of<const T>(x),
-             rows_of<T>(y),
-             window_of(opts, x.shape, y.shape));
-    });
+    launch_rows<T>(
+        ctx,
+        "avg_pool_forward",
+        y.rows(),
+        y.shape.c,
+        {x, y},
+        []<int width>(Width<width>) { return average_forward<width, T>; },
+        rows_of<const T>(x),
+        rows_of<T>(y),
+        window_of(opts, x.shape, y.shape));
   });
 }
 
@@ -261,18 +255,16 @@ void cuda::avg_pool_backward(Context& ctx,
                              const Tensor& dx) {
   checks::avg_pool_backward(ctx, opts, dy, dx);
   visit_compute(dx.dtype, "avg_pool_backward", [&]<class T>(T) {
-    const auto rows = row_launch<T>(dx.rows(), dx.shape.c, {dy, dx});
-    rows.visit([&]<int width>(std::integral_constant<int, width>) {
-      launch(ctx,
-             "avg_pool_backward",
-             rows.grid,
-             kBlock,
-             average_backward<width, T>,
-             rows.size,
-             rows_of<const T>(dy),
-             rows_of<T>(dx),
-             window_of(opts, dx.shape, dy.shape));
-    });
+    launch_rows<T>(
+        ctx,
+        "avg_pool_backward",
+        dx.rows(),
+        dx.shape.c,
+        {dy, dx},
+        []<int width>(Width<width>) { return average_backward<width, T>; },
+        rows_of<const T>(dy),
+        rows_of<T>(dx),
+        window_of(opts, dx.shape, dy.shape));
   });
 }
 
