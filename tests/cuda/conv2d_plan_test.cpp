@@ -9,8 +9,8 @@
 
 #include "kernels/cuda/conv2d_graph.h"
 #include "kernels/cuda/conv2d_impl.h"
+#include "kernels/suite/data.h"
 #include "tests/cuda/plan_device.h"
-#include "tests/kernels/data.h"
 
 namespace lamina::test {
 namespace {
@@ -98,7 +98,7 @@ TEST_P(PlannedDevice, PlansTheLayersOfRealNets) {
 
 TEST_P(PlannedDevice, PlansRandomShapes) {
   Context ctx = context();
-  Draw draw("PlansRandomShapes");
+  suite::Draw draw("PlansRandomShapes");
   for (int i = 0; i < 40;) {
     Conv2dDesc desc;
     desc.groups = draw.roll(0, 1) == 0 ? 1 : draw.roll(1, 5);

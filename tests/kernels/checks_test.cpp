@@ -9,7 +9,7 @@
 #include "kernels/adaptive_pool.h"
 #include "kernels/softmax.h"
 #include "kernels/upsample.h"
-#include "tests/kernels/harness.h"
+#include "tests/kernels/backends.h"
 
 namespace lamina::test {
 namespace {

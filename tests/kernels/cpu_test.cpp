@@ -10,8 +10,8 @@
 #include "kernels/cpu/conv2d_impl.h"
 #include "kernels/cpu/linear_impl.h"
 #include "kernels/optimizer.h"
-#include "tests/kernels/fused_act.h"
-#include "tests/kernels/harness.h"
+#include "kernels/suite/fused_act.h"
+#include "tests/kernels/backends.h"
 
 namespace lamina::test {
 namespace {
@@ -90,7 +90,7 @@ Conv2dDesc random_conv2d(const std::string& name) {
 }
 
 TEST(CpuConv2d, EveryImplementationIsExact) {
-  Table table(BackendKind::cpu);
+  Table table(of_this_test(BackendKind::cpu));
   std::array<int, 4> ran{};
   for (int i = 0; i < 60; ++i) {
     const std::string name = std::to_string(i);
@@ -107,7 +107,7 @@ TEST(CpuConv2d, EveryImplementationIsExact) {
 
 // Passes taken from different implementations share one plan and one workspace.
 TEST(CpuConv2d, MixedPlansAreExact) {
-  Table table(BackendKind::cpu);
+  Table table(of_this_test(BackendKind::cpu));
   const std::array shapes{Conv2dDesc{.x = {16, 9, 9, 3}, .k = 16, .r = 3, .s = 3},
                           Conv2dDesc{.x = {16, 7, 7, 8}, .k = 16, .r = 3, .s = 3},
                           Conv2dDesc{.x = {16, 6, 6, 6}, .k = 16, .r = 5, .s = 5}};
@@ -116,7 +116,7 @@ TEST(CpuConv2d, MixedPlansAreExact) {
 }
 
 TEST(CpuLinear, EveryImplementationIsExact) {
-  Table table(BackendKind::cpu);
+  Table table(of_this_test(BackendKind::cpu));
   for (int i = 0; i < 40; ++i) {
     for (LinearImpl impl : {LinearImpl::automatic, LinearImpl::direct, LinearImpl::dnnl}) {
       Problem problem{.name = "cpu/linear/" + std::to_string(static_cast<int>(impl)) + "/" +

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "kernels/loss.h"
-#include "tests/kernels/harness.h"
+#include "tests/kernels/backends.h"
 
 namespace lamina::test {
 namespace {

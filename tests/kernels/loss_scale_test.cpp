@@ -6,7 +6,7 @@
 #include <fmt/format.h>
 
 #include "kernels/optimizer.h"
-#include "tests/kernels/harness.h"
+#include "tests/kernels/backends.h"
 
 namespace lamina::test {
 namespace {

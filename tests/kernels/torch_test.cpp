@@ -18,7 +18,7 @@
 #include "kernels/pool.h"
 #include "kernels/softmax.h"
 #include "kernels/upsample.h"
-#include "tests/kernels/harness.h"
+#include "tests/kernels/backends.h"
 
 namespace lamina::test {
 namespace {

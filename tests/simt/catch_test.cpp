@@ -5,10 +5,9 @@
 #include <set>
 #include <vector>
 
-#include <gtest/gtest-spi.h>
 #include <gtest/gtest.h>
 
-#include "tests/kernels/harness.h"
+#include "tests/kernels/backends.h"
 #include "tests/simt/kernel_run.h"
 #include "tests/simt/sanitizers.h"
 
@@ -209,10 +208,10 @@ LAMINA_KERNEL double_all(const float* x, float* y, std::int64_t count) {
 // What the harness says of y = 2x when the kernel does `count` of 1000 elements.
 std::string failures_of_doubling(std::int64_t count) {
   const Shape shape = features(1, 1000);
-  test::Problem problem{.name = "simt/doubling"};
-  problem.slots = {test::in("x", shape, test::Draw("simt").normal(shape)),
-                   test::out("y", shape, {1})};
-  problem.body = [count](test::Call& call) {
+  suite::Problem problem{.name = "simt/doubling"};
+  problem.slots = {suite::in("x", shape, suite::Draw("simt").normal(shape)),
+                   suite::out("y", shape, {1})};
+  problem.body = [count](suite::Call& call) {
     if (call.ctx().backend() == BackendKind::cuda) {
       launch(call.ctx(),
              "double_all",
@@ -226,15 +225,11 @@ std::string failures_of_doubling(std::int64_t count) {
     }
     for (int i = 0; i < 1000; ++i) call["y"].as<double>()[i] = 2.0 * call["x"].as<double>()[i];
   };
-  testing::TestPartResultArray results;
-  {
-    testing::ScopedFakeTestPartResultReporter reporter(
-        testing::ScopedFakeTestPartResultReporter::INTERCEPT_ONLY_CURRENT_THREAD, &results);
-    test::Table table(BackendKind::cuda);
-    table.check(problem);
-  }
   std::string all;
-  for (int i = 0; i < results.size(); ++i) all += results.GetTestPartResult(i).message();
+  suite::Table table({.backend = BackendKind::cuda, .report = [&](const suite::CaseReport& report) {
+                        for (const std::string& failure : report.failures) all += failure;
+                      }});
+  table.check(problem);
   return all;
 }
 

@@ -4,9 +4,9 @@
 
 #include <fmt/format.h>
 
-#include "tests/kernels/harness.h"
+#include "kernels/suite/suite.h"
 
-namespace lamina::test {
+namespace lamina::suite {
 namespace {
 
 struct Case {
@@ -17,7 +17,8 @@ struct Case {
 Problem make_problem(const Case& c, const std::string& regime, DType dtype = DType::f32) {
   Problem problem{
       .name = fmt::format("adaptive_pool/{}_to_{}x{}/{}", c.x.to_string(), c.p, c.q, regime),
-      .dtype = dtype};
+      .dtype = dtype,
+      .passes = {{"forward", {"x"}, {"y"}}, {"backward", {"dy"}, {"dx"}}}};
   Draw draw(problem.name);
   const Shape y{c.x.n, c.p, c.q, c.x.c};
   const auto data = [&](const Shape& shape) {
@@ -29,8 +30,8 @@ Problem make_problem(const Case& c, const std::string& regime, DType dtype = DTy
                    out("dx", c.x, exactly())};
   problem.round_inputs();
   problem.body = [](Call& call) {
-    adaptive_avg_pool_forward(call.ctx(), call["x"], call["y"]);
-    adaptive_avg_pool_backward(call.ctx(), call["dy"], call["dx"]);
+    if (call["y"]) adaptive_avg_pool_forward(call.ctx(), call["x"], call["y"]);
+    if (call["dx"]) adaptive_avg_pool_backward(call.ctx(), call["dy"], call["dx"]);
   };
   return problem;
 }
@@ -82,30 +83,32 @@ std::vector<Case> real_cases() {
   return cases;
 }
 
-class AdaptivePoolKernel : public KernelTest {};
-LAMINA_OVER_BACKENDS(AdaptivePoolKernel);
-
-TEST_P(AdaptivePoolKernel, ExactWindows) {
-  Table table(GetParam());
+void exact_windows(Table& table) {
   for (const Case& c : exact_cases()) {
     table.check(make_problem, c, "exact");
     table.check(real_problem, c);
   }
 }
 
-TEST_P(AdaptivePoolKernel, OtherWindows) {
-  Table table(GetParam());
+void other_windows(Table& table) {
   for (const Case& c : real_cases()) table.check(real_problem, c);
 }
 
-TEST(AdaptivePoolGradients, MatchDifferences) {
+void match_differences(Table& table) {
   for (const Case& c : {Case{{2, 3, 5, 2}, 7, 4},
                         Case{{1, 4, 4, 1}, 9, 9},
                         Case{{1, 7, 6, 2}, 3, 2},
                         Case{{2, 3, 4, 3}, 1, 1}}) {
-    check_gradients(make_problem(c, "difference"), "y", "dy", {{"x", "dx"}});
+    table.check_gradients(make_problem(c, "difference"), "y", "dy", {{"x", "dx"}});
   }
 }
 
 }  // namespace
-}  // namespace lamina::test
+
+void add_adaptive_pool(Suite& suite) {
+  suite.add("ExactWindows", exact_windows);
+  suite.add("OtherWindows", other_windows);
+  suite.add_gradients("MatchDifferences", match_differences);
+}
+
+}  // namespace lamina::suite

@@ -7,9 +7,9 @@
 
 #include <fmt/format.h>
 
-#include "tests/kernels/harness.h"
+#include "kernels/suite/suite.h"
 
-namespace lamina::test {
+namespace lamina::suite {
 namespace {
 
 struct Case {
@@ -26,13 +26,13 @@ struct Family {
 const Family kSoftmax{"softmax", softmax_forward, softmax_backward, false};
 const Family kLogSoftmax{"log_softmax", log_softmax_forward, log_softmax_backward, true};
 
-std::string name_of_case(const Family& family, const Case& c, const char* pass) {
-  return fmt::format("{}/{}_{}_{}/{}", family.name, c.shape.to_string(), c.mean, c.deviation, pass);
+std::string name_of_case(const Family& family, const Case& c) {
+  return fmt::format("{}/{}_{}_{}", family.name, c.shape.to_string(), c.mean, c.deviation);
 }
 
 // The error of exp(x - max) is that of its argument, which has the size of the argument.
 Problem forward_problem(const Family& family, const Case& c, DType dtype) {
-  Problem problem{.name = name_of_case(family, c, "forward"), .dtype = dtype};
+  Problem problem{.name = name_of_case(family, c), .pass = "forward", .dtype = dtype};
   Draw draw(problem.name);
   problem.slots = {in("x", c.shape, draw.normal(c.shape, c.mean, c.deviation)),
                    out("y", c.shape, {})};
@@ -56,7 +56,7 @@ Problem forward_problem(const Family& family, const Case& c, DType dtype) {
 // From the output as the forward pass would have stored it.
 Problem backward_problem(const Family& family, const Case& c, DType dtype) {
   const Values y = rounded(dtype, execute_ref(forward_problem(family, c, dtype)).values.at("y"));
-  Problem problem{.name = name_of_case(family, c, "backward"), .dtype = dtype};
+  Problem problem{.name = name_of_case(family, c), .pass = "backward", .dtype = dtype};
   Draw draw(problem.name);
   problem.slots = {
       in("y", c.shape, y), in("dy", c.shape, draw.normal(c.shape)), out("dx", c.shape, {})};
@@ -106,19 +106,14 @@ std::vector<Case> cases() {
   return all;
 }
 
-class SoftmaxKernel : public KernelTest {};
-LAMINA_OVER_BACKENDS(SoftmaxKernel);
-
-TEST_P(SoftmaxKernel, Softmax) {
-  Table table(GetParam());
+void softmax(Table& table) {
   for (const Case& c : cases()) {
     table.check(forward_problem, kSoftmax, c);
     table.check(backward_problem, kSoftmax, c);
   }
 }
 
-TEST_P(SoftmaxKernel, LogSoftmax) {
-  Table table(GetParam());
+void log_softmax(Table& table) {
   for (const Case& c : cases()) {
     table.check(forward_problem, kLogSoftmax, c);
     table.check(backward_problem, kLogSoftmax, c);
@@ -126,16 +121,15 @@ TEST_P(SoftmaxKernel, LogSoftmax) {
 }
 
 // One class: probability one, whatever the logit.
-TEST_P(SoftmaxKernel, OneClass) {
-  Table table(GetParam());
+void one_class(Table& table) {
   for (const Family* family : {&kSoftmax, &kLogSoftmax})
     table.check(forward_problem, *family, Case{features(5, 1)});
 }
 
-TEST(SoftmaxGradients, MatchDifferences) {
+void match_differences(Table& table) {
   for (const Family* family : {&kSoftmax, &kLogSoftmax}) {
     for (const Shape& shape : {features(3, 5), Shape{2, 2, 1, 3}}) {
-      Problem problem{.name = name_of_case(*family, {shape}, "difference")};
+      Problem problem{.name = name_of_case(*family, {shape})};
       Draw draw(problem.name);
       problem.slots = {in("x", shape, draw.normal(shape)),
                        in("dy", shape, draw.normal(shape)),
@@ -145,10 +139,18 @@ TEST(SoftmaxGradients, MatchDifferences) {
         family->forward(call.ctx(), call["x"], call["y"]);
         family->backward(call.ctx(), call["y"], call["dy"], call["dx"]);
       };
-      check_gradients(problem, "y", "dy", {{"x", "dx"}});
+      table.check_gradients(problem, "y", "dy", {{"x", "dx"}});
     }
   }
 }
 
 }  // namespace
-}  // namespace lamina::test
+
+void add_softmax(Suite& suite) {
+  suite.add("Softmax", softmax);
+  suite.add("LogSoftmax", log_softmax);
+  suite.add("OneClass", one_class);
+  suite.add_gradients("MatchDifferences", match_differences);
+}
+
+}  // namespace lamina::suite

@@ -7,9 +7,9 @@
 
 #include <fmt/format.h>
 
-#include "tests/kernels/harness.h"
+#include "kernels/suite/suite.h"
 
-namespace lamina::test {
+namespace lamina::suite {
 namespace {
 
 struct Case {
@@ -58,7 +58,9 @@ void for_each_pair(const Case& c, const Body& body) {
 }
 
 Problem make_problem(const Case& c, DType dtype = DType::f32) {
-  Problem problem{.name = "lrn/" + c.name, .dtype = dtype};
+  Problem problem{.name = "lrn/" + c.name,
+                  .dtype = dtype,
+                  .passes = {{"forward", {"x"}, {"y"}}, {"backward", {"x", "dy"}, {"dx"}}}};
   Draw draw(problem.name);
   problem.slots = {in("x", c.shape, draw.normal(c.shape, 0, c.deviation)),
                    in("dy", c.shape, draw.normal(c.shape)),
@@ -89,26 +91,28 @@ Problem make_problem(const Case& c, DType dtype = DType::f32) {
   problem.slot("y").budget = {units};
   problem.slot("dx").budget = {units + of_scale + 4, size};
   problem.body = [opts = c.opts](Call& call) {
-    lrn_forward(call.ctx(), opts, call["x"], call["y"]);
-    lrn_backward(call.ctx(), opts, call["x"], call["dy"], call["dx"]);
+    if (call["y"]) lrn_forward(call.ctx(), opts, call["x"], call["y"]);
+    if (call["dx"]) lrn_backward(call.ctx(), opts, call["x"], call["dy"], call["dx"]);
   };
   return problem;
 }
 
-class LrnKernel : public KernelTest {};
-LAMINA_OVER_BACKENDS(LrnKernel);
-
-TEST_P(LrnKernel, ForwardAndBackward) {
-  Table table(GetParam());
+void forward_and_backward(Table& table) {
   for (const Case& c : cases()) table.check(make_problem, c);
 }
 
-TEST(LrnGradients, MatchDifferences) {
+void match_differences(Table& table) {
   for (const Case& c : {Case{"difference/odd", {2, 2, 3, 7}, {.alpha = 2}},
                         Case{"difference/even", {2, 1, 3, 9}, {.size = 4, .alpha = 3, .k = 0.5}},
                         Case{"difference/wide", {1, 2, 3, 4}, {.size = 9, .alpha = 2, .beta = 2}}})
-    check_gradients(make_problem(c), "y", "dy", {{"x", "dx"}});
+    table.check_gradients(make_problem(c), "y", "dy", {{"x", "dx"}});
 }
 
 }  // namespace
-}  // namespace lamina::test
+
+void add_lrn(Suite& suite) {
+  suite.add("ForwardAndBackward", forward_and_backward);
+  suite.add_gradients("MatchDifferences", match_differences);
+}
+
+}  // namespace lamina::suite

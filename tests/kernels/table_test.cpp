@@ -1,14 +1,13 @@
 // The harness itself: each kind of wrong kernel has to be caught, or its silence proves nothing.
 // SPDX-License-Identifier: Apache-2.0
-#include "tests/kernels/harness.h"
-
 #include <algorithm>
 #include <bit>
 #include <cmath>
 #include <functional>
 #include <limits>
 
-#include <gtest/gtest-spi.h>
+#include "kernels/suite/report.h"
+#include "tests/kernels/backends.h"
 
 namespace lamina::test {
 namespace {
@@ -18,7 +17,7 @@ constexpr std::int64_t kCount = 64;
 // y = 2x, with a misdeed when it is the f32 run, the one under test.
 Problem doubling(const std::function<void(Call&, float* x, float* y)>& misdeed) {
   const Shape shape = features(1, kCount);
-  Problem problem{.name = "harness/doubling"};
+  Problem problem{.name = "harness/doubling", .pass = "forward"};
   problem.slots = {in("x", shape, Draw("harness").normal(shape)), out("y", shape, {1})};
   problem.body = [misdeed](Call& call) {
     visit_real(call.dtype(), "doubling", [&]<class T>(T) {
@@ -29,24 +28,29 @@ Problem doubling(const std::function<void(Call&, float* x, float* y)>& misdeed) 
   return problem;
 }
 
-// The failures that a check of the problem reports, joined.
+// What collects failures, joined, of the table it is given to.
+TableOpts collecting(std::string& all) {
+  return {.backend = BackendKind::ref, .report = [&all](const CaseReport& report) {
+            for (const std::string& failure : report.failures)
+              all += failure_text(report.key, failure) + "\n" +
+                     rerun_line("lamina", report.key, "op") + "\n";
+          }};
+}
+
+// The failures that a check of the problem reports.
 std::string failures_of(const Problem& problem) {
-  testing::TestPartResultArray results;
-  {
-    testing::ScopedFakeTestPartResultReporter reporter(
-        testing::ScopedFakeTestPartResultReporter::INTERCEPT_ONLY_CURRENT_THREAD, &results);
-    Table table(BackendKind::ref);
-    table.check(problem);
-  }
   std::string all;
-  for (int i = 0; i < results.size(); ++i) all += results.GetTestPartResult(i).message();
+  Table table(collecting(all));
+  table.check(problem);
   return all;
 }
 
 void expect_caught(const Problem& problem, const std::string& text) {
   const std::string failures = failures_of(problem);
   EXPECT_NE(failures.find(text), std::string::npos) << "reported: " << failures;
-  EXPECT_NE(failures.find("LAMINA_CASE='harness/doubling'"), std::string::npos) << failures;
+  EXPECT_NE(failures.find("--case 'harness/doubling' --pass forward --dtype f32 --device ref"),
+            std::string::npos)
+      << failures;
 }
 
 TEST(Harness, PassesARightKernel) {
@@ -155,9 +159,9 @@ TEST(Harness, AllowsOneRoundingTo16Bits) {
   EXPECT_EQ(failures_of(in_bf16([](float x) { return to_bf16(2.1f * x); })), "");
   const auto expect_off = [](const std::function<bf16(float)>& kernel) {
     const std::string failures = failures_of(in_bf16(kernel));
-    EXPECT_NE(failures.find("on ref in bf16: "), std::string::npos) << failures;
+    EXPECT_NE(failures.find("in bf16 on ref: "), std::string::npos) << failures;
     EXPECT_NE(failures.find("elements of y are off"), std::string::npos) << failures;
-    EXPECT_NE(failures.find("LAMINA_DTYPE=bf16"), std::string::npos) << failures;
+    EXPECT_NE(failures.find("--dtype bf16"), std::string::npos) << failures;
   };
   expect_off([](float x) { return truncated(2.1f * x); });
   expect_off([](float x) { return bf16{static_cast<std::uint16_t>(to_bf16(2.1f * x).bits ^ 1)}; });
@@ -215,16 +219,14 @@ TEST(Harness, CatchesAWrongGradient) {
       }
     };
   };
+  std::string failures;
+  Table table(collecting(failures));
   problem.body = body(2);
-  check_gradients(problem, "y", "dy", {{"x", "dx"}});
+  table.check_gradients(problem, "y", "dy", {{"x", "dx"}});
+  EXPECT_EQ(failures, "");
   problem.body = body(2.001);
-  testing::TestPartResultArray results;
-  {
-    testing::ScopedFakeTestPartResultReporter reporter(
-        testing::ScopedFakeTestPartResultReporter::INTERCEPT_ONLY_CURRENT_THREAD, &results);
-    check_gradients(problem, "y", "dy", {{"x", "dx"}});
-  }
-  EXPECT_GT(results.size(), 0);
+  table.check_gradients(problem, "y", "dy", {{"x", "dx"}});
+  EXPECT_NE(failures.find("dx element 0 is"), std::string::npos) << failures;
 }
 
 // Counted among the skipped tests, so that nobody mistakes a green run here for a tested GPU.

@@ -6,9 +6,9 @@
 
 #include <fmt/format.h>
 
-#include "tests/kernels/harness.h"
+#include "kernels/suite/suite.h"
 
-namespace lamina::test {
+namespace lamina::suite {
 namespace {
 
 constexpr std::array kActs{Act::none, Act::relu, Act::relu6};
@@ -32,7 +32,7 @@ Problem forward_problem(const AddOpts& opts,
                         const Shape& shape,
                         const std::string& regime,
                         DType dtype) {
-  Problem problem{.name = name_of_case(opts, shape, regime + "/forward"), .dtype = dtype};
+  Problem problem{.name = name_of_case(opts, shape, regime), .pass = "forward", .dtype = dtype};
   Draw draw(problem.name);
   const bool whole = regime == "exact";
   const auto data = [&] { return whole ? draw.whole(shape, -40, 40) : draw.normal(shape); };
@@ -59,7 +59,8 @@ Problem backward_problem(const AddOpts& opts,
                          const Shape& shape,
                          const std::string& who,
                          DType dtype) {
-  Problem problem{.name = name_of_case(opts, shape, "backward_" + who), .dtype = dtype};
+  Problem problem{
+      .name = name_of_case(opts, shape, "to_" + who), .pass = "backward", .dtype = dtype};
   Draw draw(problem.name);
   problem.slots = {in("dy", shape, draw.normal(shape))};
   if (opts.act != Act::none) problem.slots.push_back(in("y", shape, draw.uniform(shape, -2, 8)));
@@ -75,11 +76,7 @@ Problem backward_problem(const AddOpts& opts,
   return problem;
 }
 
-class AddKernel : public KernelTest {};
-LAMINA_OVER_BACKENDS(AddKernel);
-
-TEST_P(AddKernel, Forward) {
-  Table table(GetParam());
+void forward(Table& table) {
   for (Act act : kActs) {
     for (double scale : kScales) {
       const AddOpts opts{.act = act, .scale = scale};
@@ -91,8 +88,7 @@ TEST_P(AddKernel, Forward) {
   }
 }
 
-TEST_P(AddKernel, Backward) {
-  Table table(GetParam());
+void backward(Table& table) {
   for (Act act : kActs) {
     for (double scale : kScales) {
       const AddOpts opts{.act = act, .scale = scale};
@@ -104,7 +100,7 @@ TEST_P(AddKernel, Backward) {
   }
 }
 
-TEST(AddGradients, MatchDifferences) {
+void match_differences(Table& table) {
   for (const AddOpts& opts : {AddOpts{}, {Act::relu, kRounding}, {Act::tanh, -0.25}}) {
     const Shape shape{2, 3, 5, 2};
     Problem problem{.name = name_of_case(opts, shape, "difference")};
@@ -119,9 +115,16 @@ TEST(AddGradients, MatchDifferences) {
       add_forward(call.ctx(), opts, call["a"], call["b"], call["y"]);
       add_backward(call.ctx(), opts, call["y"], call["dy"], call["da"], call["db"]);
     };
-    check_gradients(problem, "y", "dy", {{"a", "da"}, {"b", "db"}});
+    table.check_gradients(problem, "y", "dy", {{"a", "da"}, {"b", "db"}});
   }
 }
 
 }  // namespace
-}  // namespace lamina::test
+
+void add_add(Suite& suite) {
+  suite.add("Forward", forward);
+  suite.add("Backward", backward);
+  suite.add_gradients("MatchDifferences", match_differences);
+}
+
+}  // namespace lamina::suite

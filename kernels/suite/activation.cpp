@@ -7,9 +7,9 @@
 
 #include <fmt/format.h>
 
-#include "tests/kernels/harness.h"
+#include "kernels/suite/suite.h"
 
-namespace lamina::test {
+namespace lamina::suite {
 namespace {
 
 constexpr std::array kActs{Act::none, Act::relu, Act::relu6, Act::tanh, Act::sigmoid};
@@ -19,12 +19,12 @@ bool stays_exact(Act act) { return act != Act::tanh && act != Act::sigmoid; }
 // exp and tanh are polynomials on vectors: a few roundings each.
 Budget forward_budget(Act act) { return stays_exact(act) ? exactly() : Budget{8}; }
 
-std::string name_of_case(Act act, const Shape& shape, const char* pass) {
-  return fmt::format("activation/{}/{}/{}", name_of(act), shape.to_string(), pass);
+std::string name_of_case(Act act, const Shape& shape) {
+  return fmt::format("activation/{}/{}", name_of(act), shape.to_string());
 }
 
 Problem forward_problem(Act act, const Shape& shape, DType dtype) {
-  Problem problem{.name = name_of_case(act, shape, "forward"), .dtype = dtype};
+  Problem problem{.name = name_of_case(act, shape), .pass = "forward", .dtype = dtype};
   Draw draw(problem.name);
   problem.slots = {in("x", shape, draw.normal(shape, 1, 4)), out("y", shape, forward_budget(act))};
   problem.round_inputs();
@@ -37,8 +37,8 @@ Problem forward_problem(Act act, const Shape& shape, DType dtype) {
 Problem backward_problem(Act act, const Problem& forward) {
   const Shape& shape = forward.slot("y").shape;
   const Values y = rounded(forward.dtype, execute_ref(forward).values.at("y"));
-  Problem problem{.name = name_of_case(act, shape, "backward"), .dtype = forward.dtype};
-  Draw draw(problem.name);
+  Problem problem{.name = name_of_case(act, shape), .pass = "backward", .dtype = forward.dtype};
+  Draw draw(problem.name + "/backward");
   const Values dy = rounded(problem.dtype, draw.normal(shape));
   // 1 - y*y is small where y is near 1, but its error is not.
   Values magnitude(dy.size());
@@ -52,11 +52,7 @@ Problem backward_problem(Act act, const Problem& forward) {
   return problem;
 }
 
-class ActivationKernel : public KernelTest {};
-LAMINA_OVER_BACKENDS(ActivationKernel);
-
-TEST_P(ActivationKernel, Shapes) {
-  Table table(GetParam());
+void shapes(Table& table) {
   std::vector<Shape> shapes{{1, 1, 1, 1},
                             {1, 3, 5, 7},
                             {3, 7, 1, 5},
@@ -77,8 +73,7 @@ TEST_P(ActivationKernel, Shapes) {
 }
 
 // Far out the functions are flat, and at the corners the slope is PyTorch's choice: 0.
-TEST_P(ActivationKernel, EdgesOfTheRange) {
-  Table table(GetParam());
+void edges_of_the_range(Table& table) {
   const double infinity = std::numeric_limits<double>::infinity();
   const Values edges{-infinity, -1e30, -200, -104, -90, -20, -9, -1e-3, -1e-30, 0,
                      1e-30,     1e-3,  0.5,  5.5,  6,   6.5, 9,  20,    90,     infinity};
@@ -86,7 +81,7 @@ TEST_P(ActivationKernel, EdgesOfTheRange) {
     const Shape shape = features(1, static_cast<std::int64_t>(edges.size()));
     const auto forward = [&](DType dtype) {
       Problem problem = forward_problem(act, shape, dtype);
-      problem.name = fmt::format("activation/{}/edges/forward", name_of(act));
+      problem.name = fmt::format("activation/{}/edges", name_of(act));
       problem.slot("x").values = edges;
       problem.round_inputs();
       return problem;
@@ -95,17 +90,17 @@ TEST_P(ActivationKernel, EdgesOfTheRange) {
     if (act == Act::none) continue;
     table.check([&](DType dtype) {
       Problem problem = backward_problem(act, forward(dtype));
-      problem.name = fmt::format("activation/{}/edges/backward", name_of(act));
+      problem.name = fmt::format("activation/{}/edges", name_of(act));
       if (!stays_exact(act)) problem.slot("dx").budget.magnitude = {4.0};
       return problem;
     });
   }
 }
 
-TEST(ActivationGradients, MatchDifferences) {
+void match_differences(Table& table) {
   for (Act act : kActs) {
     const Shape shape{2, 3, 5, 7};
-    Problem problem{.name = name_of_case(act, shape, "difference")};
+    Problem problem{.name = name_of_case(act, shape)};
     Draw draw(problem.name);
     problem.slots = {in("x", shape, draw.normal(shape, 1, 3)),
                      in("dy", shape, draw.normal(shape)),
@@ -115,9 +110,16 @@ TEST(ActivationGradients, MatchDifferences) {
       act_forward(call.ctx(), act, call["x"], call["y"]);
       act_backward(call.ctx(), act, call["y"], call["dy"], call["dx"]);
     };
-    check_gradients(problem, "y", "dy", {{"x", "dx"}});
+    table.check_gradients(problem, "y", "dy", {{"x", "dx"}});
   }
 }
 
 }  // namespace
-}  // namespace lamina::test
+
+void add_activation(Suite& suite) {
+  suite.add("Shapes", shapes);
+  suite.add("EdgesOfTheRange", edges_of_the_range);
+  suite.add_gradients("MatchDifferences", match_differences);
+}
+
+}  // namespace lamina::suite

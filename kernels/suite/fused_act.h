@@ -9,9 +9,14 @@
 #include <string>
 
 #include "kernels/activation.h"
-#include "tests/kernels/problem.h"
+#include "kernels/suite/problem.h"
 
-namespace lamina::test {
+namespace lamina::suite {
+
+// What each pass of such a plan reads and writes.
+inline const std::vector<Pass> kPasses{{"forward", {"x", "w", "b"}, {"y"}},
+                                       {"weights", {"x", "saved"}, {"dy", "dw", "db"}},
+                                       {"data", {"dy", "w"}, {"dx"}}};
 
 // The rectifiers: whole numbers stay whole, in both directions.
 inline bool stays_exact(Act act) { return act != Act::tanh && act != Act::sigmoid; }
@@ -49,4 +54,4 @@ inline std::string output_for_backward(Act act, const std::string& regime) {
   return act == Act::none || regime == "difference" ? "y" : "saved";
 }
 
-}  // namespace lamina::test
+}  // namespace lamina::suite

@@ -2,13 +2,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernels/accumulate.h"
 
-#include "tests/kernels/harness.h"
+#include "kernels/suite/suite.h"
 
-namespace lamina::test {
+namespace lamina::suite {
 namespace {
 
 Problem make_problem(const Shape& shape, const std::string& regime, DType dtype) {
-  Problem problem{.name = "accumulate/" + shape.to_string() + "/" + regime, .dtype = dtype};
+  Problem problem{
+      .name = "accumulate/" + shape.to_string() + "/" + regime, .pass = "forward", .dtype = dtype};
   Draw draw(problem.name);
   const bool whole = regime == "exact";
   const auto data = [&] { return whole ? draw.whole(shape, -99, 99) : draw.normal(shape); };
@@ -19,11 +20,7 @@ Problem make_problem(const Shape& shape, const std::string& regime, DType dtype)
   return problem;
 }
 
-class AccumulateKernel : public KernelTest {};
-LAMINA_OVER_BACKENDS(AccumulateKernel);
-
-TEST_P(AccumulateKernel, Shapes) {
-  Table table(GetParam());
+void shapes(Table& table) {
   std::vector<Shape> shapes{{1, 1, 1, 1},
                             {1, 3, 5, 7},
                             {3, 1, 1, 5},
@@ -40,12 +37,17 @@ TEST_P(AccumulateKernel, Shapes) {
   }
 }
 
-TEST_P(AccumulateKernel, ToSlices) {
-  Table table(GetParam());
+void to_slices(Table& table) {
   for (const Shape& shape :
        {Shape{1, 1, 1, 16}, {3, 5, 7, 32}, {2, 14, 14, 48}, {1, 9, 9, 208}, {8, 28, 28, 64}})
     table.check([&](DType dtype) { return sliced(make_problem(shape, "real", dtype), {"y"}); });
 }
 
 }  // namespace
-}  // namespace lamina::test
+
+void add_accumulate(Suite& suite) {
+  suite.add("Shapes", shapes);
+  suite.add("ToSlices", to_slices);
+}
+
+}  // namespace lamina::suite

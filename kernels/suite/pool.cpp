@@ -6,9 +6,9 @@
 
 #include <fmt/format.h>
 
-#include "tests/kernels/harness.h"
+#include "kernels/suite/suite.h"
 
-namespace lamina::test {
+namespace lamina::suite {
 namespace {
 
 struct Case {
@@ -96,9 +96,19 @@ std::vector<Case> random_cases(int count) {
   return cases;
 }
 
-// Forward, and backward with the indices that ref finds: the passes can fail one by one.
+// What backward reads: the indices that ref finds, so that the passes can fail one by one.
+void find_winners(Problem& problem) {
+  std::erase_if(problem.slots, [](const Slot& slot) { return slot.name == "winners"; });
+  const Shape y = problem.slot("y").shape;
+  const Outcome forward = execute_ref(restricted(problem, problem.passes.front()));
+  problem.slots.push_back(in("winners", DType::u8, y, forward.values.at("idx")));
+}
+
 Problem max_problem(const Case& c, const std::string& regime, DType dtype = DType::f32) {
-  Problem problem{.name = "max_pool/" + c.name + "/" + regime, .dtype = dtype};
+  Problem problem{
+      .name = "max_pool/" + c.name + "/" + regime,
+      .dtype = dtype,
+      .passes = {{"forward", {"x"}, {"y", "idx"}}, {"backward", {"dy", "winners"}, {"dx"}}}};
   Draw draw(problem.name);
   const Shape y = pool_output(c.opts, c.x);
   // Wide enough that the largest of a window is not always the same, narrow enough for ties.
@@ -113,11 +123,13 @@ Problem max_problem(const Case& c, const std::string& regime, DType dtype = DTyp
   problem.round_inputs();
   problem.slot("idx").sparse = true;
   problem.body = [opts = c.opts](Call& call) {
-    max_pool_forward(call.ctx(), opts, call["x"], call["y"], call["idx"]);
-    if (call["dx"]) max_pool_backward(call.ctx(), opts, call["dy"], call["idx"], call["dx"]);
+    if (call["y"]) max_pool_forward(call.ctx(), opts, call["x"], call["y"], call["idx"]);
+    const Tensor idx = call["winners"] ? call["winners"] : call["idx"];
+    if (call["dx"]) max_pool_backward(call.ctx(), opts, call["dy"], idx, call["dx"]);
   };
   problem.slots.push_back(out("dx", c.x, exactly()));
   problem.slot("dx").sparse = true;  // one winner a window
+  if (regime != "difference") find_winners(problem);
   return problem;
 }
 
@@ -133,14 +145,15 @@ Problem real_max_problem(const Case& c, DType dtype) {
 Problem max_problem_without_idx(const Case& c, DType dtype) {
   Problem problem = max_problem(c, "real", dtype);
   problem.name += "_no_idx";
-  std::erase_if(problem.slots, [](const Slot& slot) {
-    return slot.name == "idx" || slot.name == "dx" || slot.name == "dy";
-  });
+  std::erase_if(problem.slots, [](const Slot& slot) { return slot.name == "idx"; });
+  problem.passes.resize(1);
   return problem;
 }
 
 Problem avg_problem(const Case& c, const std::string& regime, DType dtype = DType::f32) {
-  Problem problem{.name = "avg_pool/" + c.name + "/" + regime, .dtype = dtype};
+  Problem problem{.name = "avg_pool/" + c.name + "/" + regime,
+                  .dtype = dtype,
+                  .passes = {{"forward", {"x"}, {"y"}}, {"backward", {"dy"}, {"dx"}}}};
   Draw draw(problem.name);
   const Shape y = pool_output(c.opts, c.x);
   const auto data = [&](const Shape& shape) {
@@ -153,8 +166,8 @@ Problem avg_problem(const Case& c, const std::string& regime, DType dtype = DTyp
   problem.round_inputs();
   problem.slot("dx").sparse = c.opts.stride_h > c.opts.r || c.opts.stride_w > c.opts.s;
   problem.body = [opts = c.opts](Call& call) {
-    avg_pool_forward(call.ctx(), opts, call["x"], call["y"]);
-    avg_pool_backward(call.ctx(), opts, call["dy"], call["dx"]);
+    if (call["y"]) avg_pool_forward(call.ctx(), opts, call["x"], call["y"]);
+    if (call["dx"]) avg_pool_backward(call.ctx(), opts, call["dy"], call["dx"]);
   };
   return problem;
 }
@@ -175,11 +188,7 @@ bool divides_exactly(const PoolOpts& o) {
   return (window & (window - 1)) == 0 && whole_windows && !o.ceil_mode;
 }
 
-class PoolKernel : public KernelTest {};
-LAMINA_OVER_BACKENDS(PoolKernel);
-
-TEST_P(PoolKernel, Max) {
-  Table table(GetParam());
+void max(Table& table) {
   std::vector<Case> cases = ragged_cases();
   for (const Case& c : random_cases(40)) cases.push_back(c);
   for (std::int64_t batch : {7, 64}) {
@@ -193,8 +202,7 @@ TEST_P(PoolKernel, Max) {
 }
 
 // The outputs lie among other channels, as in the branches of Inception blocks.
-TEST_P(PoolKernel, Slices) {
-  Table table(GetParam());
+void slices(Table& table) {
   for (const Case& c : {Case{"mixed", {2, 9, 9, 32}, square(3, 2)},
                         {"same", {1, 5, 7, 16}, square(3, 1, 1)},
                         {"halves", {2, 6, 8, 48}, square(2, 2)}}) {
@@ -203,8 +211,7 @@ TEST_P(PoolKernel, Slices) {
   }
 }
 
-TEST_P(PoolKernel, Average) {
-  Table table(GetParam());
+void average(Table& table) {
   std::vector<Case> cases;
   for (Case c : ragged_cases()) {
     cases.push_back(c);
@@ -223,8 +230,7 @@ TEST_P(PoolKernel, Average) {
 }
 
 // Ties go to the first, minus infinity can win, padding cannot, and NaN beats everything.
-TEST_P(PoolKernel, OddValuesInMax) {
-  Table table(GetParam());
+void odd_values_in_max(Table& table) {
   const double infinity = std::numeric_limits<double>::infinity();
   const double nan = std::numeric_limits<double>::quiet_NaN();
   const std::vector<std::pair<std::string, std::vector<double>>> mixes{
@@ -243,21 +249,31 @@ TEST_P(PoolKernel, OddValuesInMax) {
         Values& x = problem.slot("x").values;
         for (std::size_t i = 0; i < x.size(); ++i) x[i] = mix[i % mix.size()];
         problem.slot("y").sparse = true;
+        find_winners(problem);
         return problem;
       });
     }
   }
 }
 
-TEST(PoolGradients, MatchDifferences) {
+void match_differences(Table& table) {
   for (Case c : ragged_cases()) {
     if (c.x.numel() > 400) continue;
-    check_gradients(max_problem(c, "difference"), "y", "dy", {{"x", "dx"}});
-    check_gradients(avg_problem(c, "difference"), "y", "dy", {{"x", "dx"}});
+    table.check_gradients(max_problem(c, "difference"), "y", "dy", {{"x", "dx"}});
+    table.check_gradients(avg_problem(c, "difference"), "y", "dy", {{"x", "dx"}});
     c.opts.count_include_pad = false;
-    check_gradients(avg_problem(c, "difference"), "y", "dy", {{"x", "dx"}});
+    table.check_gradients(avg_problem(c, "difference"), "y", "dy", {{"x", "dx"}});
   }
 }
 
 }  // namespace
-}  // namespace lamina::test
+
+void add_pool(Suite& suite) {
+  suite.add("Max", max);
+  suite.add("Slices", slices);
+  suite.add("Average", average);
+  suite.add("OddValuesInMax", odd_values_in_max);
+  suite.add_gradients("MatchDifferences", match_differences);
+}
+
+}  // namespace lamina::suite

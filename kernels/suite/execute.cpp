@@ -1,98 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "tests/kernels/problem.h"
+#include "kernels/suite/execute.h"
 
 #include <algorithm>
 #include <cstring>
 #include <type_traits>
 
-namespace lamina::test {
-
-DType stored_dtype(const Slot& slot, DType real) {
-  return slot.dtype.value_or(slot.wide ? statistics_dtype(real) : real);
-}
-
-Slot in(std::string name, const Shape& shape, Values values) {
-  return {.name = std::move(name), .shape = shape, .values = std::move(values)};
-}
-
-Slot in(std::string name, DType dtype, const Shape& shape, Values values) {
-  return {.name = std::move(name), .dtype = dtype, .shape = shape, .values = std::move(values)};
-}
-
-Slot inout(std::string name, const Shape& shape, Values values, Budget budget) {
-  return {.name = std::move(name),
-          .role = Role::inout,
-          .shape = shape,
-          .values = std::move(values),
-          .budget = std::move(budget)};
-}
-
-Slot out(std::string name, const Shape& shape, Budget budget) {
-  return {.name = std::move(name), .role = Role::out, .shape = shape, .budget = std::move(budget)};
-}
-
-Slot out(std::string name, DType dtype, const Shape& shape) {
-  return {.name = std::move(name), .role = Role::out, .dtype = dtype, .shape = shape};
-}
-
-Slot wide(Slot slot) {
-  slot.wide = true;
-  return slot;
-}
-
-Slot state_slot(const StepState& state, Role role) {
-  const auto* const bytes = reinterpret_cast<const unsigned char*>(&state);
-  return {.name = "state",
-          .role = role,
-          .dtype = DType::u8,
-          .shape = features(1, sizeof state),
-          .values = Values(bytes, bytes + sizeof state),
-          .sparse = true,
-          .aligned = true};
-}
-
-void Problem::round_inputs() {
-  for (Slot& slot : slots) {
-    if (!slot.dtype) slot.values = rounded(stored_dtype(slot, dtype), std::move(slot.values));
-  }
-}
-
-std::int64_t Problem::elements() const {
-  std::int64_t sum = 0;
-  for (const Slot& slot : slots) sum += slot.shape.numel();
-  return sum;
-}
-
-const Slot& Problem::slot(const std::string& slot_name) const {
-  const auto found =
-      std::find_if(slots.begin(), slots.end(), [&](const Slot& s) { return s.name == slot_name; });
-  LAMINA_CHECK(found != slots.end(), "test case {} has no tensor '{}'.", name, slot_name);
-  return *found;
-}
-
-Slot& Problem::slot(const std::string& slot_name) {
-  return const_cast<Slot&>(std::as_const(*this).slot(slot_name));
-}
-
-Problem absolute(Problem problem) {
-  for (Slot& slot : problem.slots) {
-    if (!slot.dtype) slot.values = absolute(std::move(slot.values));
-  }
-  return problem;
-}
-
-Problem sliced(Problem problem, const std::vector<std::string>& names) {
-  problem.in_place.clear();
-  problem.name += "/slices";
-  for (const std::string& name : names) {
-    problem.name += "_" + name;
-    Slot& slot = problem.slot(name);
-    slot.first = kSliceChannels;
-    slot.pitch = slot.shape.c + 3 * kSliceChannels;
-  }
-  return problem;
-}
-
+namespace lamina::suite {
 namespace {
 
 using Bytes = std::vector<std::byte>;
@@ -210,7 +123,9 @@ class Guarded {
   Buffer buffer_;
 };
 
-class LiveCall final : public Call {
+}  // namespace
+
+class Instance::LiveCall final : public Call {
  public:
   LiveCall(Context& ctx, DType real, const Problem& problem, const CallOpts& opts)
       : ctx_(ctx), real_(real), problem_(problem), opts_(opts) {
@@ -243,10 +158,13 @@ class LiveCall final : public Call {
     return {};
   }
   void* workspace(std::size_t bytes) override {
-    workspaces_.push_back(std::make_unique<Guarded>(ctx_, bytes, 0, opts_.garbage));
-    workspaces_.back()->upload(ctx_);
-    return workspaces_.back()->device();
+    if (next_workspace_ == workspaces_.size()) {
+      workspaces_.push_back(std::make_unique<Guarded>(ctx_, bytes, 0, opts_.garbage));
+      workspaces_.back()->upload(ctx_);
+    }
+    return workspaces_[next_workspace_++]->device();
   }
+  void begin() { next_workspace_ = 0; }
 
   Outcome finish() {
     ctx_.device().synchronize();
@@ -266,6 +184,9 @@ class LiveCall final : public Call {
       workspace->download(ctx_, "the workspace", false, outcome.faults);
     return outcome;
   }
+
+ protected:
+  std::shared_ptr<void>& kept() override { return kept_; }
 
  private:
   DType dtype_of_slot(const Slot& slot) const { return stored_dtype(slot, real_); }
@@ -330,14 +251,26 @@ class LiveCall final : public Call {
   CallOpts opts_;
   std::map<std::string, Guarded> memory_;
   std::vector<std::unique_ptr<Guarded>> workspaces_;
+  std::size_t next_workspace_ = 0;
+  std::shared_ptr<void> kept_;
 };
 
-}  // namespace
+Instance::Instance(Context& ctx, DType real, const Problem& problem, const CallOpts& opts)
+    : call_(std::make_unique<LiveCall>(ctx, real, problem, opts)) {}
+Instance::~Instance() = default;
+Instance::Instance(Instance&&) noexcept = default;
+
+void Instance::run(const std::function<void(Call&)>& body) {
+  call_->begin();
+  body(*call_);
+}
+
+Outcome Instance::finish() { return call_->finish(); }
 
 Outcome execute(Context& ctx, DType real, const Problem& problem, const CallOpts& opts) {
-  LiveCall call(ctx, real, problem, opts);
-  problem.body(call);
-  return call.finish();
+  Instance instance(ctx, real, problem, opts);
+  instance.run(problem.body);
+  return instance.finish();
 }
 
 Outcome execute_ref(const Problem& problem) {
@@ -345,4 +278,4 @@ Outcome execute_ref(const Problem& problem) {
   return execute(ctx, DType::f64, problem);
 }
 
-}  // namespace lamina::test
+}  // namespace lamina::suite

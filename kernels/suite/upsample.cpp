@@ -7,9 +7,9 @@
 
 #include <fmt/format.h>
 
-#include "tests/kernels/harness.h"
+#include "kernels/suite/suite.h"
 
-namespace lamina::test {
+namespace lamina::suite {
 namespace {
 
 struct Case {
@@ -19,7 +19,8 @@ struct Case {
 
 Problem make_problem(const Case& c, const std::string& regime, DType dtype = DType::f32) {
   Problem problem{.name = fmt::format("upsample/{}_to_{}x{}/{}", c.x.to_string(), c.p, c.q, regime),
-                  .dtype = dtype};
+                  .dtype = dtype,
+                  .passes = {{"forward", {"x"}, {"y"}}, {"backward", {"dy"}, {"dx"}}}};
   Draw draw(problem.name);
   const Shape y{c.x.n, c.p, c.q, c.x.c};
   const auto data = [&](const Shape& shape) {
@@ -33,8 +34,8 @@ Problem make_problem(const Case& c, const std::string& regime, DType dtype = DTy
   // Going down by more than two, whole rows are never looked at.
   problem.slot("dx").sparse = 2 * c.p < c.x.h || 2 * c.q < c.x.w;
   problem.body = [](Call& call) {
-    upsample_forward(call.ctx(), call["x"], call["y"]);
-    upsample_backward(call.ctx(), call["dy"], call["dx"]);
+    if (call["y"]) upsample_forward(call.ctx(), call["x"], call["y"]);
+    if (call["dx"]) upsample_backward(call.ctx(), call["dy"], call["dx"]);
   };
   return problem;
 }
@@ -92,28 +93,30 @@ std::vector<Case> other_cases() {
   return cases;
 }
 
-class UpsampleKernel : public KernelTest {};
-LAMINA_OVER_BACKENDS(UpsampleKernel);
-
-TEST_P(UpsampleKernel, DyadicRatios) {
-  Table table(GetParam());
+void dyadic_ratios(Table& table) {
   for (const Case& c : dyadic_cases()) {
     table.check(make_problem, c, "exact");
     table.check(real_problem, c);
   }
 }
 
-TEST_P(UpsampleKernel, OtherRatios) {
-  Table table(GetParam());
+void other_ratios(Table& table) {
   for (const Case& c : other_cases()) table.check(real_problem, c);
 }
 
-TEST(UpsampleGradients, MatchDifferences) {
+void match_differences(Table& table) {
   for (const Case& c :
        {Case{{2, 3, 5, 2}, 7, 4}, Case{{1, 4, 4, 1}, 9, 9}, Case{{1, 7, 6, 2}, 3, 2}}) {
-    check_gradients(make_problem(c, "difference"), "y", "dy", {{"x", "dx"}});
+    table.check_gradients(make_problem(c, "difference"), "y", "dy", {{"x", "dx"}});
   }
 }
 
 }  // namespace
-}  // namespace lamina::test
+
+void add_upsample(Suite& suite) {
+  suite.add("DyadicRatios", dyadic_ratios);
+  suite.add("OtherRatios", other_ratios);
+  suite.add_gradients("MatchDifferences", match_differences);
+}
+
+}  // namespace lamina::suite

@@ -8,9 +8,10 @@
 #include <vector>
 
 #include "engine/core/dtype.h"
+#include "engine/core/philox.h"
 #include "engine/core/shape.h"
 
-namespace lamina::test {
+namespace lamina::suite {
 
 using Values = std::vector<double>;
 
@@ -22,7 +23,7 @@ std::uint32_t stream_of(std::string_view name);
 // Makes the values of one case's tensors, each tensor from its own part of the case's stream.
 class Draw {
  public:
-  explicit Draw(std::string_view case_name) : stream_(stream_of(case_name)) {}
+  explicit Draw(std::string_view case_name) : seed_(test_seed()), stream_(stream_of(case_name)) {}
 
   // Close to N(mean, deviation), rounded to f32 so that every dtype of a run starts from the same.
   Values normal(const Shape& shape, double mean = 0, double deviation = 1);
@@ -37,8 +38,10 @@ class Draw {
  private:
   double next();  // uniform in [0, 1)
 
+  std::uint64_t seed_;
   std::uint32_t stream_;
   std::uint64_t element_ = 0;
+  Philox4 block_ = {};  // of the element
 };
 
 Values absolute(Values values);
@@ -50,4 +53,4 @@ Values rounded(DType dtype, Values values);
 // The number nearest to `want` that a kernel may have stored as `got`: bf16 and f16 only.
 double before_store(DType dtype, double got, double want);
 
-}  // namespace lamina::test
+}  // namespace lamina::suite

@@ -8,16 +8,18 @@
 #include <cmath>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
 #include "engine/core/step_state.h"
 #include "kernels/context.h"
-#include "tests/kernels/data.h"
+#include "kernels/suite/data.h"
 
-namespace lamina::test {
+namespace lamina::suite {
 
 // How far a result may be from the truth: `roundings` times the unit roundoff of the dtype times a
 // magnitude, which is the size of the terms that the element was summed from (never less than the
@@ -77,37 +79,24 @@ class Call {
   virtual StepState* state() const = 0;
   // Scratch memory filled with garbage and watched at both ends.
   virtual void* workspace(std::size_t bytes) = 0;
+
+  // What make() gives, a plan: made once, however often the body is run.
+  template <class Make>
+  auto& keep(const Make& make) {
+    using T = typename std::invoke_result_t<Make>::element_type;
+    std::shared_ptr<void>& place = kept();
+    if (!place) place = std::shared_ptr<T>(make());
+    return *static_cast<T*>(place.get());
+  }
+
+ protected:
+  virtual std::shared_ptr<void>& kept() = 0;
 };
 
-struct Problem {
+// One direction of an op: what it reads and what it writes of a problem's tensors.
+struct Pass {
   std::string name;
-  DType dtype = DType::f32;  // the floating type of the run under test
-  std::vector<Slot> slots = {};
-  std::function<void(Call&)> body = {};
-  // (output, input) pairs that may share memory: run a second time in place.
-  std::vector<std::pair<std::string, std::string>> in_place = {};
-
-  std::string unfit = {};  // why it shows nothing in this dtype
-  // The contract wants 16-byte alignment on cuda: no run off it there.
-  bool aligned_on_cuda = false;
-
-  // Rounds what goes in to the dtypes it goes in with.
-  void round_inputs();
-  std::int64_t elements() const;
-  const Slot& slot(const std::string& slot_name) const;
-  Slot& slot(const std::string& slot_name);
-};
-
-// The problem with these tensors as slices of channels of wider maps; not in place then.
-Problem sliced(Problem problem, const std::vector<std::string>& names);
-
-// The problem with the absolute values of its data. Of a linear op it gives the magnitudes.
-Problem absolute(Problem problem);
-
-struct CallOpts {
-  unsigned char garbage = 0xFF;  // outputs and workspace start as this byte; 0xFF is NaN
-  bool shifted = false;          // tensors start one element off their alignment
-  bool in_place = false;
+  std::vector<std::string> reads, writes;
 };
 
 struct Outcome {
@@ -116,9 +105,41 @@ struct Outcome {
   std::vector<std::string> faults;                      // written where nothing may be written
 };
 
-Outcome execute(Context& ctx, DType real, const Problem& problem, const CallOpts& opts = {});
+struct Problem {
+  std::string name;               // op/what/regime
+  std::string pass = {};          // where there is one alone
+  DType dtype = DType::f32;       // the floating type of the run under test
+  std::vector<Pass> passes = {};  // that body makes; they are judged one by one
+  std::vector<Slot> slots = {};
+  std::function<void(Call&)> body = {};
+  // (output, input) pairs that may share memory: run a second time in place.
+  std::vector<std::pair<std::string, std::string>> in_place = {};
 
-// In f64 on the reference backend: the truth.
-Outcome execute_ref(const Problem& problem);
+  std::string unfit = {};  // why it shows nothing in this dtype
+  // The contract wants 16-byte alignment on cuda: no run off it there.
+  bool aligned_on_cuda = false;
+  // The truth where `ref` would take too long for all of it; empty: ref's.
+  std::function<Outcome()> truth = {};
+  // For measuring: multiplications and additions of a run; 0: memory is what counts.
+  double flops = 0;
+  // The same work by a library, where we have a kernel of our own.
+  std::function<void(Call&)> peer = {};
+  std::string peer_name = {};
 
-}  // namespace lamina::test
+  // Rounds what goes in to the dtypes it goes in with.
+  void round_inputs();
+  std::int64_t elements() const;
+  const Slot& slot(const std::string& slot_name) const;
+  Slot& slot(const std::string& slot_name);
+};
+
+// The problem with the tensors of one of its passes; the body leaves out what has no output.
+Problem restricted(const Problem& problem, const Pass& pass);
+
+// The problem with these tensors as slices of channels of wider maps; not in place then.
+Problem sliced(Problem problem, const std::vector<std::string>& names);
+
+// The problem with the absolute values of its data. Of a linear op it gives the magnitudes.
+Problem absolute(Problem problem);
+
+}  // namespace lamina::suite

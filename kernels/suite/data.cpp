@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "tests/kernels/data.h"
+#include "kernels/suite/data.h"
 
 #include <algorithm>
 #include <cmath>
@@ -8,9 +8,7 @@
 #include <numbers>
 #include <utility>
 
-#include "engine/core/philox.h"
-
-namespace lamina::test {
+namespace lamina::suite {
 
 std::uint64_t test_seed() {
   const char* const text = std::getenv("LAMINA_TEST_SEED");
@@ -24,7 +22,10 @@ std::uint32_t stream_of(std::string_view name) {
   return stream::kTest + (hash & 0x00FFFFFF);
 }
 
-double Draw::next() { return uniform_from_bits(philox_u32(test_seed(), stream_, 0, element_++)); }
+double Draw::next() {
+  if (element_ % 4 == 0) block_ = philox(seed_, stream_, 0, element_ / 4);
+  return uniform_from_bits(block_.v[element_++ % 4]);
+}
 
 Values Draw::normal(const Shape& shape, double mean, double deviation) {
   Values values(static_cast<std::size_t>(shape.numel()));
@@ -119,4 +120,4 @@ double before_store(DType dtype, double got, double want) {
   return std::min(want, (got + next) / 2);
 }
 
-}  // namespace lamina::test
+}  // namespace lamina::suite

@@ -6,10 +6,11 @@
 #include <cmath>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
-#include "tests/kernels/harness.h"
+#include "kernels/suite/suite.h"
 
-namespace lamina::test {
+namespace lamina::suite {
 namespace {
 
 struct Family {
@@ -63,7 +64,9 @@ Slot gathered(const char* name, DType dtype, const Shape& shape, Values values, 
 }
 
 Problem weighted_problem(const Family& family, const Case& c, const LossOpts& opts, DType dtype) {
-  Problem problem{.name = fmt::format("{}/{}", family.name, c.name), .dtype = dtype};
+  Problem problem{.name = fmt::format("{}/{}", family.name, c.name),
+                  .pass = "forward_backward",
+                  .dtype = dtype};
   Draw draw(problem.name);
   const std::int64_t samples = c.shape.n, classes = c.shape.per_sample();
   const Values x =
@@ -159,42 +162,49 @@ void check_all(Table& table, const Family& family) {
   }
 }
 
-class LossKernel : public KernelTest {};
-LAMINA_OVER_BACKENDS(LossKernel);
+void cross_entropy(Table& table) { check_all(table, kCrossEntropy); }
 
-TEST_P(LossKernel, CrossEntropy) {
-  Table table(GetParam());
-  check_all(table, kCrossEntropy);
-}
+void nll(Table& table) { check_all(table, kNll); }
 
-TEST_P(LossKernel, Nll) {
-  Table table(GetParam());
-  check_all(table, kNll);
-}
-
-// The samples' losses and the predictions, worked out by hand.
-TEST_P(LossKernel, MetricsOfAKnownBatch) {
-  Problem problem = make_problem(kNll, {"known", features(4, 3)});
-  problem.in_place.clear();
-  problem.slot("x").values = {-1, -2, -3, -5, -0.5, -0.5, -4, -4, -0.25, -2, -1, -8};
-  problem.slot("labels").values = {0, 2, 2, 2};
-  problem.slot("confusion").values = Values(9, 0);
-  problem.slot("sums").values = {10, 20, 30};
-  Context ctx = make_context({.backend = GetParam(), .threads = 2});
-  const auto values = execute(ctx, DType::f32, problem).values;
-  EXPECT_EQ(values.at("loss"), Values{2.4375});
-  EXPECT_EQ(values.at("sums"), (Values{19.75, 22, 34}));
-  EXPECT_EQ(values.at("confusion"), (Values{1, 0, 0, 0, 0, 0, 0, 2, 1}));
-  EXPECT_EQ(values.at("dx"), (Values{-0.25, 0, 0, 0, 0, -0.25, 0, 0, -0.25, 0, 0, -0.25}));
-}
-
-TEST(LossGradients, MatchDifferences) {
+void match_differences(Table& table) {
   for (const Shape& shape : {features(5, 7), Shape{2, 2, 1, 3}}) {
     for (const Family* family : {&kCrossEntropy, &kNll})
-      check_gradients(
+      table.check_gradients(
           make_problem(*family, {"difference", shape, 0, 1}), "loss", "", {{"x", "dx"}});
   }
 }
 
+// The samples' losses and the predictions, worked out by hand.
+void metrics_of_a_known_batch(Table& table) {
+  table.verify("nll/known", "forward_backward", [](Context& ctx) {
+    Problem problem = make_problem(kNll, {"known", features(4, 3)});
+    problem.in_place.clear();
+    problem.slot("x").values = {-1, -2, -3, -5, -0.5, -0.5, -4, -4, -0.25, -2, -1, -8};
+    problem.slot("labels").values = {0, 2, 2, 2};
+    problem.slot("confusion").values = Values(9, 0);
+    problem.slot("sums").values = {10, 20, 30};
+    const auto values = execute(ctx, DType::f32, problem).values;
+    const std::map<std::string, Values> known{
+        {"loss", {2.4375}},
+        {"sums", {19.75, 22, 34}},
+        {"confusion", {1, 0, 0, 0, 0, 0, 0, 2, 1}},
+        {"dx", {-0.25, 0, 0, 0, 0, -0.25, 0, 0, -0.25, 0, 0, -0.25}}};
+    std::vector<std::string> failures;
+    for (const auto& [name, want] : known)
+      if (values.at(name) != want)
+        failures.push_back(fmt::format(
+            "{} is {}, not {}", name, fmt::join(values.at(name), " "), fmt::join(want, " ")));
+    return failures;
+  });
+}
+
 }  // namespace
-}  // namespace lamina::test
+
+void add_loss(Suite& suite) {
+  suite.add("CrossEntropy", cross_entropy);
+  suite.add("Nll", nll);
+  suite.add("MetricsOfAKnownBatch", metrics_of_a_known_batch);
+  suite.add_gradients("MatchDifferences", match_differences);
+}
+
+}  // namespace lamina::suite

@@ -7,9 +7,9 @@
 
 #include <fmt/format.h>
 
-#include "tests/kernels/harness.h"
+#include "kernels/suite/suite.h"
 
-namespace lamina::test {
+namespace lamina::suite {
 namespace {
 
 constexpr int kSteps = 5;
@@ -127,7 +127,7 @@ Problem common_problem(const std::string& name,
                        const Setting& s,
                        const Slab& slab,
                        const Budget& w_budget) {
-  Problem problem{.name = name, .dtype = dtype};
+  Problem problem{.name = name, .pass = "step", .dtype = dtype};
   problem.slots = {state_slot({.step = s.first_step,
                                .cursor = 128,
                                .lr = s.lr,
@@ -227,45 +227,50 @@ std::vector<std::pair<AdamOpts, Setting>> adam_cases() {
             .skipped = 17}}};
 }
 
-class OptimizerKernel : public KernelTest {};
-LAMINA_OVER_BACKENDS(OptimizerKernel);
-
-TEST_P(OptimizerKernel, Sgd) {
-  Table table(GetParam());
+void sgd(Table& table) {
   for (const auto& [opts, setting] : sgd_cases()) table.check(sgd_problem, opts, setting);
 }
 
-TEST_P(OptimizerKernel, Adam) {
-  Table table(GetParam());
+void adam(Table& table) {
   for (const auto& [opts, setting] : adam_cases()) table.check(adam_problem, opts, setting);
 }
 
-void expect_close(const Values& got, const Values& want, const std::string& what) {
-  ASSERT_EQ(got.size(), want.size());
-  for (std::size_t i = 0; i < want.size(); ++i)
-    ASSERT_NEAR(got[i], want[i], 1e-13 * (1 + std::abs(want[i]))) << what << " element " << i;
+// What ref makes of the problem, against the formula.
+void check_formula(Table& table, const Problem& problem, const Trajectory& t) {
+  table.verify(problem.name, "formula", [&](Context&) {
+    std::vector<std::string> failures;
+    const Outcome outcome = execute_ref(problem);
+    for (const auto& [name, want] : {std::pair{"w", &t.w}, {"m", &t.m}, {"v", &t.v}}) {
+      const auto found = outcome.values.find(name);
+      if (found == outcome.values.end()) continue;
+      for (std::size_t i = 0; i < want->size(); ++i) {
+        const double got = found->second[i], should = (*want)[i];
+        if (!(std::abs(got - should) <= 1e-13 * (1 + std::abs(should))))
+          failures.push_back(fmt::format("{} element {} is {}, not {}", name, i, got, should));
+      }
+    }
+    return failures;
+  });
 }
 
-TEST(OptimizerFormula, SgdOnRef) {
+void formulas(Table& table) {
   for (const auto& [opts, setting] : sgd_cases()) {
     const Slab slab("sgd/" + setting.name, setting, DType::f32);
-    const Trajectory t = sgd_formula(opts, setting, slab);
-    const auto values = execute_ref(sgd_problem(opts, setting, DType::f32)).values;
-    expect_close(values.at("w"), t.w, "w of sgd/" + setting.name);
-    if (opts.momentum != 0) expect_close(values.at("m"), t.m, "m of sgd/" + setting.name);
+    check_formula(table, sgd_problem(opts, setting, DType::f32), sgd_formula(opts, setting, slab));
   }
-}
-
-TEST(OptimizerFormula, AdamOnRef) {
   for (const auto& [opts, setting] : adam_cases()) {
     const Slab slab("adam/" + setting.name, setting, DType::f32);
-    const Trajectory t = adam_formula(opts, setting, slab);
-    const auto values = execute_ref(adam_problem(opts, setting, DType::f32)).values;
-    expect_close(values.at("w"), t.w, "w of adam/" + setting.name);
-    expect_close(values.at("m"), t.m, "m of adam/" + setting.name);
-    expect_close(values.at("v"), t.v, "v of adam/" + setting.name);
+    check_formula(
+        table, adam_problem(opts, setting, DType::f32), adam_formula(opts, setting, slab));
   }
 }
 
 }  // namespace
-}  // namespace lamina::test
+
+void add_optimizer(Suite& suite) {
+  suite.add("Sgd", sgd);
+  suite.add("Adam", adam);
+  suite.add_gradients("Formulas", formulas);
+}
+
+}  // namespace lamina::suite

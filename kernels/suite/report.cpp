@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kernels/suite/report.h"
+
+#include <fmt/format.h>
+
+namespace lamina::suite {
+
+std::string to_string(const CaseKey& key) {
+  return fmt::format(
+      "{} {} in {} on {}", key.name, key.pass, name_of(key.dtype), name_of(key.backend));
+}
+
+std::string failure_text(const CaseKey& key, std::string_view failure) {
+  return fmt::format("{}: {}", to_string(key), failure);
+}
+
+std::string rerun_line(std::string_view program, const CaseKey& key, std::string_view op) {
+  return fmt::format(
+      "{} kernels test --op {} --case '{}' --pass {} --dtype {} --device {} --seed {}",
+      program,
+      op,
+      key.name,
+      key.pass,
+      name_of(key.dtype),
+      name_of(key.backend),
+      test_seed());
+}
+
+void Tally::add(const CaseReport& report) {
+  if (!report.left_out.empty()) {
+    ++left_out[report.left_out];
+    return;
+  }
+  ++cases;
+  outputs += report.outputs;
+  failed += report.failures.empty() ? 0 : 1;
+  for (const std::string& failure : report.failures)
+    if (failure.starts_with("MISTRUSTED")) ++mistrusted;
+  if (report.share > worst_share) {
+    worst_share = report.share;
+    worst = fmt::format("{} {}", to_string(report.key), report.worst_output);
+  }
+}
+
+std::string Tally::summary() const {
+  std::string text = fmt::format("{} cases, {} outputs, seed {}", cases, outputs, test_seed());
+  for (const auto& [reason, count] : left_out)
+    text += fmt::format("; {} left out: {}", count, reason);
+  text += fmt::format("; {} failed, {} MISTRUSTED; ", failed, mistrusted);
+  text += worst.empty()
+              ? std::string("nothing differs from the truth")
+              : fmt::format("largest error {:.0f} % of its budget: {}", 100 * worst_share, worst);
+  return text;
+}
+
+}  // namespace lamina::suite

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kernels/suite/table.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include <fmt/format.h>
+
+#include "kernels/suite/judge.h"
+
+namespace lamina::suite {
+namespace {
+
+constexpr int kThreads = 2;
+constexpr std::int64_t kMostIn16Bits = 300'000;  // elements of a case
+
+bool is_16_bit(DType dtype) { return size_of(dtype) == 2; }
+
+double now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+}  // namespace
+
+std::vector<BackendKind> backends() {
+  std::vector<BackendKind> found{BackendKind::ref, BackendKind::cpu};
+  for (const DeviceReport& report : list_devices()) {
+    if (report.backend == BackendKind::cuda && report.usable) found.push_back(report.backend);
+  }
+  return found;
+}
+
+std::vector<DType> dtypes_of(BackendKind backend) {
+  if (backend != BackendKind::cuda) return {DType::f32};
+  return {DType::f32, DType::bf16, DType::f16};
+}
+
+Table::Table(TableOpts opts) : opts_(std::move(opts)) {}
+
+// A context is the only way to say how many threads: it sets the runtime's number too.
+void Table::use_threads(int threads) {
+  if (!ctx_ || backend() == BackendKind::cpu)
+    ctx_.emplace(make_context({.backend = backend(), .threads = threads}));
+}
+
+bool Table::wants(const std::string& name) const {
+  if (!opts_.wants) return true;
+  for (DType dtype : dtypes_of(backend()))
+    if (opts_.wants({name, "", dtype, backend()})) return true;
+  return false;
+}
+
+void Table::judge(const Problem& problem,
+                  const Outcome& outcome,
+                  const Outcome& truth,
+                  CaseReport& to) {
+  for (const std::string& fault : outcome.faults) to.failures.push_back(fault);
+  for (const Slot& slot : problem.slots) {
+    if (slot.role == Role::in) continue;
+    ++to.outputs;
+    const Judgement judged =
+        judge_output(slot, problem.dtype, outcome.values.at(slot.name), truth.values.at(slot.name));
+    to.failures.insert(to.failures.end(), judged.failures.begin(), judged.failures.end());
+    if (judged.share > to.share) {
+      to.share = judged.share;
+      to.worst_output = slot.name;
+    }
+  }
+}
+
+void Table::run(const Problem& problem, CaseReport& report) {
+  const auto add = [&](const std::vector<std::string>& failures) {
+    report.failures.insert(report.failures.end(), failures.begin(), failures.end());
+  };
+  const Outcome truth = problem.truth ? problem.truth() : execute_ref(problem);
+  use_threads(kThreads);
+  const Outcome first = execute(*ctx_, problem.dtype, problem);
+  judge(problem, first, truth, report);
+  const int outputs = report.outputs;
+  add(compare_bits(
+      first, execute(*ctx_, problem.dtype, problem, {.garbage = 0x7F}), "a second run"));
+  use_threads(cases_ % 2 == 0 ? 1 : 3);
+  const bool shifted = !(problem.aligned_on_cuda && backend() == BackendKind::cuda);
+  judge(problem, execute(*ctx_, problem.dtype, problem, {.shifted = shifted}), truth, report);
+  report.outputs = outputs;
+  if (problem.in_place.empty()) return;
+  use_threads(kThreads);
+  const Outcome in_place = execute(*ctx_, problem.dtype, problem, {.in_place = true});
+  for (const std::string& fault : in_place.faults) report.failures.push_back("in place: " + fault);
+  add(compare_bits(first, in_place, "running in place"));
+}
+
+void Table::close(CaseReport& report, const Problem* problem, double started) {
+  report.seconds = now() - started;
+  // The run off the alignment often fails in the same words as the first.
+  auto& all = report.failures;
+  std::vector<std::string> kept;
+  for (const std::string& failure : all)
+    if (std::find(kept.begin(), kept.end(), failure) == kept.end()) kept.push_back(failure);
+  all = std::move(kept);
+  if (opts_.report) opts_.report(report);
+  if (!report.failures.empty() && opts_.failed && problem != nullptr)
+    opts_.failed(report, *problem);
+}
+
+void Table::check_pass(const Problem& problem) {
+  CaseReport report{.key = {problem.name, problem.pass, problem.dtype, backend()}};
+  if (!wanted(report.key)) return;
+  const double started = now();
+  report.left_out = problem.unfit;
+  if (report.left_out.empty()) {
+    ++cases_;
+    if (opts_.instead) return opts_.instead(report.key, problem);
+    if (!opts_.list_only) {
+      try {
+        run(problem, report);
+      } catch (const std::exception& error) {
+        report.failures.push_back(fmt::format("it threw: {}", error.what()));
+      }
+    }
+  }
+  close(report, &problem, started);
+}
+
+void Table::check(const Problem& problem) {
+  if (problem.passes.empty()) return check_pass(problem);
+  for (const Pass& pass : problem.passes) {
+    if (wanted({problem.name, pass.name, problem.dtype, backend()}))
+      check_pass(restricted(problem, pass));
+  }
+}
+
+void Table::check_all(const std::function<Problem(DType)>& make) {
+  std::int64_t elements = 0;
+  for (DType dtype : dtypes_of(backend())) {
+    // Making a large one again only to leave it out would take its time.
+    if (is_16_bit(dtype) && elements > kMostIn16Bits) continue;
+    Problem problem = make(dtype);
+    elements = problem.elements();
+    if (is_16_bit(dtype) && elements > kMostIn16Bits) problem.unfit = "large for 16 bits";
+    check(problem);
+  }
+}
+
+void Table::verify(const std::string& name,
+                   const std::string& pass,
+                   const std::function<std::vector<std::string>(Context&)>& body) {
+  CaseReport report{.key = {name, pass, DType::f32, backend()}};
+  if (!wanted(report.key) || opts_.instead) return;
+  const double started = now();
+  ++cases_;
+  if (!opts_.list_only) {
+    try {
+      use_threads(kThreads);
+      report.failures = body(*ctx_);
+    } catch (const std::exception& error) {
+      report.failures.push_back(fmt::format("it threw: {}", error.what()));
+    }
+  }
+  close(report, nullptr, started);
+}
+
+}  // namespace lamina::suite
