@@ -40,6 +40,7 @@ class ActivationLayer : public Layer {
   std::unique_ptr<LayerOp> compile(const CompileArgs& args) const override {
     return std::make_unique<ActivationOp>(args.ctx, act_);
   }
+  KernelWork kernel(std::span<const Shape>) const override { return {"activation", act_}; }
 
  private:
   Act act_;

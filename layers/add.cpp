@@ -44,6 +44,7 @@ class AddLayer : public Layer {
   std::unique_ptr<LayerOp> compile(const CompileArgs& args) const override {
     return std::make_unique<AddOp>(args.ctx, opts_);
   }
+  KernelWork kernel(std::span<const Shape>) const override { return {"add", opts_}; }
 
  private:
   AddOpts opts_;

@@ -100,6 +100,9 @@ class BatchNorm2dLayer : public Layer {
   std::unique_ptr<LayerOp> compile(const CompileArgs& args) const override {
     return std::make_unique<BatchNorm2dOp>(args, opts_);
   }
+  KernelWork kernel(std::span<const Shape>) const override {
+    return {"batch_norm", BatchNormOpts{opts_.eps, opts_.momentum, opts_.act}};
+  }
 
  private:
   BatchNorm2dOpts opts_;

@@ -41,6 +41,7 @@ class ConcatLayer : public Layer {
   std::unique_ptr<LayerOp> compile(const CompileArgs& args) const override {
     return std::make_unique<ConcatOp>(args);
   }
+  KernelWork kernel(std::span<const Shape>) const override { return {"concat"}; }
 };
 
 // A concat with zeros, which the op owns.

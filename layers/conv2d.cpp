@@ -78,6 +78,7 @@ class Conv2dLayer : public Layer {
   std::unique_ptr<LayerOp> compile(const CompileArgs& args) const override {
     return std::make_unique<Conv2dOp>(args, desc(args.x[0]));
   }
+  KernelWork kernel(std::span<const Shape> x) const override { return {"conv2d", desc(x[0])}; }
   Conv2dDesc desc(const Shape& x) const { return describe_conv(opts_, x); }
 
  private:
@@ -88,12 +89,6 @@ class Conv2dLayer : public Layer {
 
 ValueId conv2d(Graph& graph, const std::string& name, ValueId x, const Conv2dOpts& opts) {
   return graph.add(name, std::make_shared<Conv2dLayer>(opts), {x});
-}
-
-std::optional<Conv2dDesc> conv2d_desc(const Layer& layer, const Shape& x) {
-  const auto* const conv = dynamic_cast<const Conv2dLayer*>(&layer);
-  if (conv == nullptr) return std::nullopt;
-  return conv->desc(x);
 }
 
 }  // namespace lamina::nn

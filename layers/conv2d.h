@@ -2,16 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <optional>
-
 #include "engine/graph/graph.h"
 #include "layers/size2.h"
 
-namespace lamina {
-
-struct Conv2dDesc;  // kernels/conv2d.h
-
-namespace nn {
+namespace lamina::nn {
 
 struct Conv2dOpts {
   std::int64_t k = 0;  // filters
@@ -27,9 +21,4 @@ struct Conv2dOpts {
 
 ValueId conv2d(Graph& graph, const std::string& name, ValueId x, const Conv2dOpts& opts);
 
-// What such a layer asks of its backend for an input of shape x, but for type and passes; nullopt
-// for a layer of another kind.
-std::optional<Conv2dDesc> conv2d_desc(const Layer& layer, const Shape& x);
-
-}  // namespace nn
-}  // namespace lamina
+}  // namespace lamina::nn

@@ -32,6 +32,9 @@ class DropoutLayer : public Layer {
     const DropoutOpts opts{args.dropout.value_or(opts_.p), args.seed, args.number};
     return std::make_unique<DropoutLayerOp>(args.ctx, opts);
   }
+  KernelWork kernel(std::span<const Shape>) const override {
+    return {"dropout", DropoutOpts{.p = opts_.p}};
+  }
 
  private:
   DropoutLayerOpts opts_;

@@ -9,16 +9,11 @@ namespace {
 
 class LinearOp : public LayerOp {
  public:
-  LinearOp(const CompileArgs& args, const LinearOpts& opts) : bias_(opts.bias) {
-    plan_ = make_linear(args.ctx,
-                        {.n = args.x[0].n,
-                         .in = args.x[0].per_sample(),
-                         .k = opts.k,
-                         .bias = opts.bias,
-                         .act = opts.act,
-                         .dtype = args.dtype,
-                         .backward_data = args.backward && args.need_dx[0],
-                         .backward_weights = args.backward});
+  LinearOp(const CompileArgs& args, LinearDesc desc) : bias_(desc.bias) {
+    desc.dtype = args.dtype;
+    desc.backward_weights = args.backward;
+    desc.backward_data = args.backward && args.need_dx[0];
+    plan_ = make_linear(args.ctx, desc);
   }
   std::size_t workspace_bytes() const override { return plan_->workspace_bytes(); }
   void forward(const Bound& t) override {
@@ -70,10 +65,15 @@ class LinearLayer : public Layer {
     return std::make_unique<LinearLayer>(opts);
   }
   std::unique_ptr<LayerOp> compile(const CompileArgs& args) const override {
-    return std::make_unique<LinearOp>(args, opts_);
+    return std::make_unique<LinearOp>(args, desc(args.x[0]));
   }
+  KernelWork kernel(std::span<const Shape> x) const override { return {"linear", desc(x[0])}; }
 
  private:
+  LinearDesc desc(const Shape& x) const {
+    return {.n = x.n, .in = x.per_sample(), .k = opts_.k, .bias = opts_.bias, .act = opts_.act};
+  }
+
   LinearOpts opts_;
 };
 

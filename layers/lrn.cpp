@@ -32,6 +32,7 @@ class LrnLayer : public Layer {
   std::unique_ptr<LayerOp> compile(const CompileArgs& args) const override {
     return std::make_unique<LrnOp>(args.ctx, opts_);
   }
+  KernelWork kernel(std::span<const Shape>) const override { return {"lrn", opts_}; }
 
  private:
   LrnOpts opts_;

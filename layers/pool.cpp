@@ -63,6 +63,9 @@ class PoolLayer : public Layer {
     if (kind_ == Kind::max) return std::make_unique<MaxPoolOp>(args.ctx, opts_);
     return std::make_unique<AvgPoolOp>(args.ctx, opts_);
   }
+  KernelWork kernel(std::span<const Shape>) const override {
+    return {kind_ == Kind::max ? "max_pool" : "avg_pool", opts_};
+  }
 
  private:
   Kind kind_;
@@ -86,6 +89,7 @@ class AdaptiveAvgPoolLayer : public Layer {
   std::unique_ptr<LayerOp> compile(const CompileArgs& args) const override {
     return std::make_unique<AdaptiveAvgPoolOp>(args.ctx);
   }
+  KernelWork kernel(std::span<const Shape>) const override { return {"adaptive_pool"}; }
 
  private:
   AdaptiveAvgPool2dOpts opts_;

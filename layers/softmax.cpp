@@ -34,6 +34,9 @@ class SoftmaxLayer : public Layer {
   std::unique_ptr<LayerOp> compile(const CompileArgs& args) const override {
     return std::make_unique<SoftmaxOp>(args.ctx, log_);
   }
+  KernelWork kernel(std::span<const Shape>) const override {
+    return {log_ ? "log_softmax" : "softmax"};
+  }
 
  private:
   bool log_;

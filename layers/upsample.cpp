@@ -30,6 +30,7 @@ class UpsampleLayer : public Layer {
   std::unique_ptr<LayerOp> compile(const CompileArgs& args) const override {
     return std::make_unique<UpsampleOp>(args.ctx);
   }
+  KernelWork kernel(std::span<const Shape>) const override { return {"upsample"}; }
 
  private:
   Size2 size_;

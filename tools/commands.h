@@ -3,6 +3,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <string>
+
 namespace CLI {
 class App;
 }
@@ -19,5 +21,7 @@ void add_recipes(CLI::App& app);
 void add_devices(CLI::App& app);
 void add_data(CLI::App& app);
 void add_bench(CLI::App& app);
+// `program`: how the user called it, for commands that are printed.
+void add_kernels(CLI::App& app, const std::string& program);
 
 }  // namespace lamina::cli

@@ -58,6 +58,7 @@ int main(int argc, char** argv) {
   lamina::cli::add_devices(app);
   lamina::cli::add_data(app);
   lamina::cli::add_bench(app);
+  lamina::cli::add_kernels(app, argv[0]);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

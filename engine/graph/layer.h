@@ -6,6 +6,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <any>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -75,6 +76,13 @@ struct Bound {
   const StepState* state = nullptr;  // device memory
 };
 
+// What a layer asks of its backend, for tools that look at kernels one by one: the op, and its
+// options where it has some (Conv2dDesc, PoolOpts, Act, ...).
+struct KernelWork {
+  std::string op;  // empty: no kernel
+  std::any opts = {};
+};
+
 class LayerOp {
  public:
   virtual ~LayerOp() = default;
@@ -114,6 +122,7 @@ class Layer {
   virtual std::unique_ptr<Layer> with_sum() const { return nullptr; }
 
   virtual std::unique_ptr<LayerOp> compile(const CompileArgs& args) const = 0;
+  virtual KernelWork kernel(std::span<const Shape> /*x*/) const { return {}; }
 };
 
 }  // namespace lamina

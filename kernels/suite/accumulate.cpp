@@ -9,7 +9,7 @@ namespace {
 
 Problem make_problem(const Shape& shape, const std::string& regime, DType dtype) {
   Problem problem{
-      .name = "accumulate/" + shape.to_string() + "/" + regime, .pass = "forward", .dtype = dtype};
+      .name = "accumulate/" + dims_of(shape) + "/" + regime, .pass = "forward", .dtype = dtype};
   Draw draw(problem.name);
   const bool whole = regime == "exact";
   const auto data = [&] { return whole ? draw.whole(shape, -99, 99) : draw.normal(shape); };

@@ -20,7 +20,7 @@ bool stays_exact(Act act) { return act != Act::tanh && act != Act::sigmoid; }
 Budget forward_budget(Act act) { return stays_exact(act) ? exactly() : Budget{8}; }
 
 std::string name_of_case(Act act, const Shape& shape) {
-  return fmt::format("activation/{}/{}", name_of(act), shape.to_string());
+  return fmt::format("activation/{}/{}", name_of(act), dims_of(shape));
 }
 
 Problem forward_problem(Act act, const Shape& shape, DType dtype) {
@@ -114,9 +114,19 @@ void match_differences(Table& table) {
   }
 }
 
+void check_layer(Table& table, const LayerCase& layer) {
+  const Act act = std::any_cast<Act>(layer.opts);
+  const std::string name = "activation/" + layer.name;
+  if (!table.wants(name)) return;
+  const auto forward = [&](DType dtype) { return forward_problem(act, layer.y, dtype); };
+  table.check([&](DType dtype) { return as_layer(forward(dtype), name); });
+  table.check([&](DType dtype) { return as_layer(backward_problem(act, forward(dtype)), name); });
+}
+
 }  // namespace
 
 void add_activation(Suite& suite) {
+  suite.add_layer("activation", check_layer);
   suite.add("Shapes", shapes);
   suite.add("EdgesOfTheRange", edges_of_the_range);
   suite.add_gradients("MatchDifferences", match_differences);

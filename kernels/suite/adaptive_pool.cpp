@@ -16,7 +16,7 @@ struct Case {
 
 Problem make_problem(const Case& c, const std::string& regime, DType dtype = DType::f32) {
   Problem problem{
-      .name = fmt::format("adaptive_pool/{}_to_{}x{}/{}", c.x.to_string(), c.p, c.q, regime),
+      .name = fmt::format("adaptive_pool/{}_to_{}x{}/{}", dims_of(c.x), c.p, c.q, regime),
       .dtype = dtype,
       .passes = {{"forward", {"x"}, {"y"}}, {"backward", {"dy"}, {"dx"}}}};
   Draw draw(problem.name);
@@ -103,9 +103,17 @@ void match_differences(Table& table) {
   }
 }
 
+void check_layer(Table& table, const LayerCase& layer) {
+  const Case c{layer.x[0], layer.y.h, layer.y.w};
+  const std::string name = "adaptive_pool/" + layer.name;
+  if (!table.wants(name)) return;
+  table.check([&](DType dtype) { return as_layer(real_problem(c, dtype), name); });
+}
+
 }  // namespace
 
 void add_adaptive_pool(Suite& suite) {
+  suite.add_layer("adaptive_pool", check_layer);
   suite.add("ExactWindows", exact_windows);
   suite.add("OtherWindows", other_windows);
   suite.add_gradients("MatchDifferences", match_differences);

@@ -346,9 +346,23 @@ void match_differences(Table& table) {
   }
 }
 
+void check_layer(Table& table, const LayerCase& layer) {
+  const Case c{
+      layer.name, layer.y, std::any_cast<BatchNormOpts>(layer.opts), 0.5, 2, layer.x.size() > 1};
+  if (!table.wants("batch_norm/" + layer.name)) return;
+  const auto check = [&](const auto& make) {
+    table.check([&](DType dtype) { return as_layer(make(c, dtype), "batch_norm/" + layer.name); });
+  };
+  check(infer_problem);
+  if (c.shape.numel() == c.shape.c) return;  // one value has no variance
+  check(train_problem);
+  check(backward_problem);
+}
+
 }  // namespace
 
 void add_batch_norm(Suite& suite) {
+  suite.add_layer("batch_norm", check_layer);
   suite.add("Training", training);
   suite.add("Inference", inference);
   suite.add("Backward", backward);

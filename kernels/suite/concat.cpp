@@ -104,9 +104,19 @@ void slices(Table& table) {
   }
 }
 
+void check_layer(Table& table, const LayerCase& layer) {
+  Case c{layer.y.n, layer.y.h, layer.y.w, {}};
+  for (const Shape& x : layer.x) c.channels.push_back(x.c);
+  const std::string name = "concat/" + layer.name;
+  if (!table.wants(name)) return;
+  table.check([&](DType dtype) { return as_layer(concat_problem(c, dtype), name); });
+  table.check([&](DType dtype) { return as_layer(split_problem(c, -1, dtype), name); });
+}
+
 }  // namespace
 
 void add_concat(Suite& suite) {
+  suite.add_layer("concat", check_layer);
   suite.add("Concat", concat);
   suite.add("Split", split);
   suite.add("Slices", slices);

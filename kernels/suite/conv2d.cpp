@@ -6,6 +6,7 @@
 #include <array>
 
 #include "kernels/suite/fused_act.h"
+#include "kernels/suite/product_layers.h"
 #include "kernels/suite/suite.h"
 
 namespace lamina::suite {
@@ -280,7 +281,7 @@ void random_shapes(Table& table) {
   }
 }
 
-void layers_of_nets(Table& table) {
+void first_nets(Table& table) {
   for (std::int64_t batch : {7, 64}) {
     // The plain loops have nothing to show at the larger batch but their patience.
     if (table.backend() == BackendKind::ref && batch > 7) continue;
@@ -303,10 +304,11 @@ void match_differences(Table& table) {
 }  // namespace
 
 void add_conv2d(Suite& suite) {
+  suite.add_layer("conv2d", check_conv2d_layer);
   suite.add("RaggedShapes", ragged_shapes);
   suite.add("Depthwise", depthwise);
   suite.add("RandomShapes", random_shapes);
-  suite.add("LayersOfNets", layers_of_nets);
+  suite.add("FirstNets", first_nets);
   suite.add_gradients("MatchDifferences", match_differences);
 }
 

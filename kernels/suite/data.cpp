@@ -8,6 +8,8 @@
 #include <numbers>
 #include <utility>
 
+#include <fmt/format.h>
+
 namespace lamina::suite {
 
 std::uint64_t test_seed() {
@@ -22,6 +24,10 @@ std::uint32_t stream_of(std::string_view name) {
   return stream::kTest + (hash & 0x00FFFFFF);
 }
 
+std::string dims_of(const Shape& shape) {
+  return fmt::format("{}x{}x{}x{}", shape.n, shape.h, shape.w, shape.c);
+}
+
 double Draw::next() {
   if (element_ % 4 == 0) block_ = philox(seed_, stream_, 0, element_ / 4);
   return uniform_from_bits(block_.v[element_++ % 4]);
@@ -29,10 +35,12 @@ double Draw::next() {
 
 Values Draw::normal(const Shape& shape, double mean, double deviation) {
   Values values(static_cast<std::size_t>(shape.numel()));
-  for (double& value : values) {
+  for (std::size_t i = 0; i < values.size(); i += 2) {
     // Box and Muller; 1 - u keeps zero away from the logarithm.
-    const double radius = std::sqrt(-2 * std::log(1 - next()));
-    value = mean + deviation * radius * std::cos(2 * std::numbers::pi * next());
+    const double radius = deviation * std::sqrt(-2 * std::log(1 - next()));
+    const double angle = 2 * std::numbers::pi * next();
+    values[i] = mean + radius * std::cos(angle);
+    if (i + 1 < values.size()) values[i + 1] = mean + radius * std::sin(angle);
   }
   return rounded(DType::f32, std::move(values));
 }
@@ -81,6 +89,10 @@ double rounded(DType dtype, double value) {
 }
 
 Values rounded(DType dtype, Values values) {
+  if (dtype == DType::f32) {
+    for (double& value : values) value = static_cast<float>(value);
+    return values;
+  }
   for (double& value : values) value = rounded(dtype, value);
   return values;
 }

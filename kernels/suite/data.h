@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -19,6 +20,9 @@ std::uint64_t test_seed();
 
 // The stream of everything random in the case of this name.
 std::uint32_t stream_of(std::string_view name);
+
+// "7x28x28x6": N, H, W and C, as the names of cases have it.
+std::string dims_of(const Shape& shape);
 
 // Makes the values of one case's tensors, each tensor from its own part of the case's stream.
 class Draw {

@@ -52,7 +52,7 @@ void shapes(Table& table) {
                                   features(1, 4099)};
   for (const Shape& shape : shapes) {
     for (double p : {0.0, 0.1, 0.5, 0.7, 1.0}) {
-      const Case c{fmt::format("{}/p{}", shape.to_string(), p),
+      const Case c{fmt::format("{}/p{}", dims_of(shape), p),
                    shape,
                    {.p = p, .seed = 7, .stream = 3},
                    {.step = 11}};
@@ -97,9 +97,16 @@ void match_differences(Table& table) {
   table.check_gradients(problem, "y", "dy", {{"x", "dx"}});
 }
 
+void check_layer(Table& table, const LayerCase& layer) {
+  const Case c{layer.name, layer.y, std::any_cast<DropoutOpts>(layer.opts), {.step = 3}};
+  if (!table.wants("dropout/" + layer.name)) return;
+  table.check([&](DType dtype) { return as_layer(make_problem(c, dtype), "dropout/" + c.name); });
+}
+
 }  // namespace
 
 void add_dropout(Suite& suite) {
+  suite.add_layer("dropout", check_layer);
   suite.add("Shapes", shapes);
   suite.add("WideSeedsAndSteps", wide_seeds_and_steps);
   suite.add("DrawsNextToTheThreshold", draws_next_to_the_threshold);

@@ -10,6 +10,7 @@ struct CallOpts {
   unsigned char garbage = 0xFF;  // outputs and workspace start as this byte; 0xFF is NaN
   bool shifted = false;          // tensors start one element off their alignment
   bool in_place = false;
+  bool bytes_only = false;  // no values in the outcome
 };
 
 // The tensors of a problem on a device, filled; run() may be called more than once.

@@ -5,6 +5,7 @@
 #include <array>
 
 #include "kernels/suite/fused_act.h"
+#include "kernels/suite/product_layers.h"
 #include "kernels/suite/suite.h"
 
 namespace lamina::suite {
@@ -153,7 +154,7 @@ void random_shapes(Table& table) {
   }
 }
 
-void layers_of_nets(Table& table) {
+void first_nets(Table& table) {
   for (std::int64_t batch : {7, 64}) {
     for (const Case& c : layer_cases(batch)) {
       if (stays_exact(c.desc.act)) table.check(make_problem, c, "exact");
@@ -174,9 +175,10 @@ void match_differences(Table& table) {
 }  // namespace
 
 void add_linear(Suite& suite) {
+  suite.add_layer("linear", check_linear_layer);
   suite.add("RaggedShapes", ragged_shapes);
   suite.add("RandomShapes", random_shapes);
-  suite.add("LayersOfNets", layers_of_nets);
+  suite.add("FirstNets", first_nets);
   suite.add_gradients("MatchDifferences", match_differences);
 }
 

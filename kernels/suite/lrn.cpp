@@ -108,9 +108,16 @@ void match_differences(Table& table) {
     table.check_gradients(make_problem(c), "y", "dy", {{"x", "dx"}});
 }
 
+void check_layer(Table& table, const LayerCase& layer) {
+  const Case c{layer.name, layer.y, std::any_cast<LrnOpts>(layer.opts), 20};
+  if (!table.wants("lrn/" + layer.name)) return;
+  table.check([&](DType dtype) { return as_layer(make_problem(c, dtype), "lrn/" + c.name); });
+}
+
 }  // namespace
 
 void add_lrn(Suite& suite) {
+  suite.add_layer("lrn", check_layer);
   suite.add("ForwardAndBackward", forward_and_backward);
   suite.add_gradients("MatchDifferences", match_differences);
 }

@@ -266,9 +266,19 @@ void match_differences(Table& table) {
   }
 }
 
+template <Problem (*kMake)(const Case&, DType)>
+void check_layer(Table& table, const LayerCase& layer) {
+  const Case c{layer.name, layer.x[0], std::any_cast<PoolOpts>(layer.opts)};
+  const std::string op = kMake == real_max_problem ? "max_pool/" : "avg_pool/";
+  if (!table.wants(op + layer.name)) return;
+  table.check([&](DType dtype) { return as_layer(kMake(c, dtype), op + layer.name); });
+}
+
 }  // namespace
 
 void add_pool(Suite& suite) {
+  suite.add_layer("max_pool", check_layer<real_max_problem>);
+  suite.add_layer("avg_pool", check_layer<real_avg_problem>);
   suite.add("Max", max);
   suite.add("Slices", slices);
   suite.add("Average", average);

@@ -2,6 +2,7 @@
 #include "kernels/suite/problem.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace lamina::suite {
 
@@ -55,6 +56,20 @@ void Problem::round_inputs() {
   }
 }
 
+void Problem::check_inputs() const {
+  for (const Slot& slot : slots) {
+    const DType stored = stored_dtype(slot, dtype);
+    const auto held = [&](double value) {
+      return rounded(stored, value) == value || std::isnan(value);
+    };
+    LAMINA_CHECK(std::all_of(slot.values.begin(), slot.values.end(), held),
+                 "test case {}: tensor {} has a value that {} does not hold.",
+                 name,
+                 slot.name,
+                 name_of(stored));
+  }
+}
+
 std::int64_t Problem::elements() const {
   std::int64_t sum = 0;
   for (const Slot& slot : slots) sum += slot.shape.numel();
@@ -76,6 +91,12 @@ Problem absolute(Problem problem) {
   for (Slot& slot : problem.slots) {
     if (!slot.dtype) slot.values = absolute(std::move(slot.values));
   }
+  return problem;
+}
+
+Problem as_layer(Problem problem, std::string name) {
+  problem.name = std::move(name);
+  problem.any_size = true;
   return problem;
 }
 

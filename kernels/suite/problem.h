@@ -105,6 +105,13 @@ struct Outcome {
   std::vector<std::string> faults;                      // written where nothing may be written
 };
 
+// What is compared in place of the outputs: less, and computed from them.
+struct Reduction {
+  std::vector<Slot> slots;               // with names, shapes and budgets
+  std::function<void(Outcome&)> reduce;  // replaces the values of an outcome
+  std::function<Outcome()> truth;        // of the reduced values
+};
+
 struct Problem {
   std::string name;               // op/what/regime
   std::string pass = {};          // where there is one alone
@@ -118,8 +125,9 @@ struct Problem {
   std::string unfit = {};  // why it shows nothing in this dtype
   // The contract wants 16-byte alignment on cuda: no run off it there.
   bool aligned_on_cuda = false;
-  // The truth where `ref` would take too long for all of it; empty: ref's.
-  std::function<Outcome()> truth = {};
+  // Where the truth of all outputs would take `ref` too long; empty: all are compared.
+  std::shared_ptr<const Reduction> reduction = {};
+  bool any_size = false;  // judged in 16 bits too, however large
   // For measuring: multiplications and additions of a run; 0: memory is what counts.
   double flops = 0;
   // The same work by a library, where we have a kernel of our own.
@@ -128,6 +136,8 @@ struct Problem {
 
   // Rounds what goes in to the dtypes it goes in with.
   void round_inputs();
+  // Throws when the run's dtype cannot hold what goes in.
+  void check_inputs() const;
   std::int64_t elements() const;
   const Slot& slot(const std::string& slot_name) const;
   Slot& slot(const std::string& slot_name);
@@ -138,6 +148,9 @@ Problem restricted(const Problem& problem, const Pass& pass);
 
 // The problem with these tensors as slices of channels of wider maps; not in place then.
 Problem sliced(Problem problem, const std::vector<std::string>& names);
+
+// The problem of a layer of a net under its name; judged however large it is.
+Problem as_layer(Problem problem, std::string name);
 
 // The problem with the absolute values of its data. Of a linear op it gives the magnitudes.
 Problem absolute(Problem problem);

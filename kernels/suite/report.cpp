@@ -43,10 +43,12 @@ void Tally::add(const CaseReport& report) {
 }
 
 std::string Tally::summary() const {
-  std::string text = fmt::format("{} cases, {} outputs, seed {}", cases, outputs, test_seed());
+  std::string text = fmt::format("{} cases, {} outputs", cases, outputs);
   for (const auto& [reason, count] : left_out)
     text += fmt::format("; {} left out: {}", count, reason);
-  text += fmt::format("; {} failed, {} MISTRUSTED; ", failed, mistrusted);
+  if (failed > 0) text += fmt::format("; {} FAILED", failed);
+  if (mistrusted > 0) text += fmt::format(", {} MISTRUSTED", mistrusted);
+  text += "; ";
   text += worst.empty()
               ? std::string("nothing differs from the truth")
               : fmt::format("largest error {:.0f} % of its budget: {}", 100 * worst_share, worst);

@@ -27,7 +27,7 @@ const Family kSoftmax{"softmax", softmax_forward, softmax_backward, false};
 const Family kLogSoftmax{"log_softmax", log_softmax_forward, log_softmax_backward, true};
 
 std::string name_of_case(const Family& family, const Case& c) {
-  return fmt::format("{}/{}_{}_{}", family.name, c.shape.to_string(), c.mean, c.deviation);
+  return fmt::format("{}/{}_{}_{}", family.name, dims_of(c.shape), c.mean, c.deviation);
 }
 
 // The error of exp(x - max) is that of its argument, which has the size of the argument.
@@ -144,9 +144,20 @@ void match_differences(Table& table) {
   }
 }
 
+template <const Family& kFamily>
+void check_layer(Table& table, const LayerCase& layer) {
+  const Case c{layer.y};
+  const std::string name = std::string(kFamily.name) + "/" + layer.name;
+  if (!table.wants(name)) return;
+  table.check([&](DType dtype) { return as_layer(forward_problem(kFamily, c, dtype), name); });
+  table.check([&](DType dtype) { return as_layer(backward_problem(kFamily, c, dtype), name); });
+}
+
 }  // namespace
 
 void add_softmax(Suite& suite) {
+  suite.add_layer("softmax", check_layer<kSoftmax>);
+  suite.add_layer("log_softmax", check_layer<kLogSoftmax>);
   suite.add("Softmax", softmax);
   suite.add("LogSoftmax", log_softmax);
   suite.add("OneClass", one_class);

@@ -16,6 +16,13 @@ Suite::Suite() {
 #undef ADD
 }
 
+Suite::LayerCheck Suite::layer_check(const std::string& op) const {
+  const auto found = layers_.find(op);
+  return found == layers_.end() ? nullptr : found->second.second;
+}
+
+std::string Suite::file_of(const std::string& op) const { return layers_.at(op).first; }
+
 void Suite::add(const char* name, std::function<void(Table&)> run) {
   entries_.push_back({op_, name, std::move(run)});
 }

@@ -3,13 +3,23 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <any>
 #include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
 #include "kernels/suite/table.h"
 
 namespace lamina::suite {
+
+// One layer of a net, as it is there.
+struct LayerCase {
+  std::string name;  // net/layer@batch
+  std::vector<Shape> x;
+  Shape y;
+  std::any opts = {};  // of the op
+};
 
 class Suite {
  public:
@@ -23,12 +33,22 @@ class Suite {
   };
   const std::vector<Entry>& entries() const { return entries_; }
 
+  // How a layer becomes cases; null where the op has no layers.
+  using LayerCheck = void (*)(Table&, const LayerCase&);
+  LayerCheck layer_check(const std::string& op) const;
+  // `op` is the name in KernelWork; the cases' names begin with it.
+  void add_layer(const char* op, LayerCheck check) { layers_[op] = {op_, check}; }
+  // The file of kernels/suite that has the op's layers.
+  std::string file_of(const std::string& op) const;
+
+  void add(Entry entry) { entries_.push_back(std::move(entry)); }
   void add(const char* name, std::function<void(Table&)> run);
   void add_gradients(const char* name, std::function<void(Table&)> run);
 
  private:
   std::string op_;  // whose tables are being added
   std::vector<Entry> entries_;
+  std::map<std::string, std::pair<std::string, LayerCheck>> layers_;  // by op
 };
 
 }  // namespace lamina::suite

@@ -42,6 +42,7 @@ struct CaseKey {
 // What came of one case.
 struct CaseReport {
   CaseKey key;
+  std::string table;     // op.Name
   std::string left_out;  // the reason; empty: it ran
   std::vector<std::string> failures;
   int outputs = 0;
@@ -52,6 +53,7 @@ struct CaseReport {
 
 struct TableOpts {
   BackendKind backend = BackendKind::cpu;
+  std::string table = {};                                              // op.Name, for reports
   std::function<bool(const CaseKey&)> wants = {};                      // empty: every case
   std::function<void(const CaseReport&)> report = {};                  // called after each case
   std::function<void(const CaseReport&, const Problem&)> failed = {};  // with the problem at hand
@@ -77,8 +79,9 @@ class Table {
   BackendKind backend() const { return opts_.backend; }
   int cases() const { return cases_; }
 
-  // Whether any dtype and pass of the case is wanted; lets a table skip making large data.
-  bool wants(const std::string& name) const;
+  // Whether the case is wanted in any dtype; lets a table skip making large data. An empty pass
+  // stands for all.
+  bool wants(const std::string& name, const std::string& pass = {}) const;
 
   // The problem in its own dtype, pass by pass.
   void check(const Problem& problem);

@@ -83,12 +83,14 @@ std::vector<Convolution> convolutions(const std::vector<std::string>& nets, std:
       const bool need_dx = std::any_of(node.inputs.begin(), node.inputs.end(), needs);
       needs_gradient[static_cast<std::size_t>(node.output)] =
           need_dx || !node.layer->params(x).empty();
-      std::optional<Conv2dDesc> desc = nn::conv2d_desc(*node.layer, x[0]);
-      if (!desc) continue;
-      desc->backward_data = need_dx;
-      const std::string text = text_of(*desc);
+      const KernelWork work = node.layer->kernel(x);
+      const auto* const conv = std::any_cast<Conv2dDesc>(&work.opts);
+      if (conv == nullptr) continue;
+      Conv2dDesc desc = *conv;
+      desc.backward_data = need_dx;
+      const std::string text = text_of(desc);
       const auto [at, is_new] = place.try_emplace(text, found.size());
-      if (is_new) found.push_back({*desc, text, net + " " + node.name});
+      if (is_new) found.push_back({desc, text, net + " " + node.name});
       ++found[at->second].layers;
     }
   }

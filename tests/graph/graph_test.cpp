@@ -129,8 +129,11 @@ TEST(Fuse, AConvolutionTellsWhatItAsksOfItsBackend) {
                                 .groups = 2,
                                 .bias = false});
   nn::max_pool2d(g, "pool", x, {.kernel = 2});
-  const std::optional<Conv2dDesc> desc =
-      nn::conv2d_desc(*g.nodes()[0].layer->with_activation(Act::relu), {8, 9, 9, 4});
+  const Shape input{8, 9, 9, 4};
+  const KernelWork work =
+      g.nodes()[0].layer->with_activation(Act::relu)->kernel(std::span(&input, 1));
+  EXPECT_EQ(work.op, "conv2d");
+  const auto* const desc = std::any_cast<Conv2dDesc>(&work.opts);
   ASSERT_TRUE(desc);
   EXPECT_EQ(desc->x, (Shape{8, 9, 9, 4}));
   EXPECT_EQ(desc->y(), g.shape(x).with_n(8));
@@ -147,7 +150,7 @@ TEST(Fuse, AConvolutionTellsWhatItAsksOfItsBackend) {
   EXPECT_EQ(numbers, (std::vector<std::int64_t>{6, 3, 5, 2, 1, 1, 2, 1, 2, 2}));
   EXPECT_FALSE(desc->bias);
   EXPECT_EQ(desc->act, Act::relu);
-  EXPECT_FALSE(nn::conv2d_desc(*g.nodes()[1].layer, {8, 5, 5, 6}));
+  EXPECT_EQ(g.nodes()[1].layer->kernel(std::span(&input, 1)).op, "max_pool");
 }
 
 TEST(Fuse, SumsJoinTheBatchNormInFront) {

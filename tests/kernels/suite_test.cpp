@@ -1,6 +1,9 @@
 // Every table of the kernel suite on every backend, as GoogleTest tests: conv2d.RaggedShapes/cpu.
 // `lamina kernels test` runs the same tables.
 // SPDX-License-Identifier: Apache-2.0
+#include <cerrno>
+#include <string_view>
+
 #include <fmt/format.h>
 
 #include "tests/kernels/backends.h"
@@ -8,11 +11,11 @@
 namespace lamina::test {
 namespace {
 
-#ifdef LAMINA_SIMT
-constexpr const char* kProgram = "lamina_simt";
-#else
-constexpr const char* kProgram = "lamina";
-#endif
+// The objects of this file are linked into two programs.
+const char* program() {
+  const std::string_view name = program_invocation_short_name;
+  return name == "simt_tests" ? "lamina_simt" : "lamina";
+}
 
 class TableTest : public testing::Test {
  public:
@@ -24,7 +27,7 @@ class TableTest : public testing::Test {
                    tally.add(report);
                    for (const std::string& failure : report.failures)
                      ADD_FAILURE() << failure_text(report.key, failure)
-                                   << "\n  again: " << rerun_line(kProgram, report.key, entry_.op);
+                                   << "\n  again: " << rerun_line(program(), report.key, entry_.op);
                  }});
     entry_.run(table);
     EXPECT_GT(table.cases(), 0) << "the table has no case.";

@@ -1,0 +1,16 @@
+// The subcommands of `lamina kernels`, one file each.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+
+namespace CLI {
+class App;
+}
+
+namespace lamina::cli {
+
+// test, list and coverage. `program` is what the lines that run a case again begin with.
+void add_kernels_test(CLI::App& app, const std::string& program);
+
+}  // namespace lamina::cli
