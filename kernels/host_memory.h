@@ -25,6 +25,7 @@ class HostDevice : public Device {
   void copy_out(void* host, const void* device, std::size_t bytes) override {
     copy(host, device, bytes);
   }
+  void copy_on(void* to, const void* from, std::size_t bytes) override { copy(to, from, bytes); }
   void zero(void* device, std::size_t bytes) override {
     if (bytes > 0) std::memset(device, 0, bytes);
   }

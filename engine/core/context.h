@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -36,7 +37,10 @@ class Device {
   virtual void copy_in(void* device, const void* host, std::size_t bytes) = 0;
   virtual void copy_out(void* host, const void* device, std::size_t bytes) = 0;
   virtual void zero(void* device, std::size_t bytes) = 0;
+  virtual void copy_on(void* to, const void* from, std::size_t bytes) = 0;  // both on the device
   virtual void synchronize() = 0;
+  // How long what body() launches keeps the device busy: by its own clock where it has one.
+  virtual double time_ms(const std::function<void()>& body);
   // What allocate() could still give; nullopt where that is the operating system's to say.
   virtual std::optional<std::size_t> free_bytes() const { return std::nullopt; }
   virtual std::string describe() const = 0;  // "Intel(R) Xeon(R), 2 threads, oneDNN 2.6.3"

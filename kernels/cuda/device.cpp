@@ -121,6 +121,28 @@ void CudaDevice::copy_out(void* host, const void* device, std::size_t bytes) {
   synchronize();
 }
 
+void CudaDevice::copy_on(void* to, const void* from, std::size_t bytes) {
+  LAMINA_CUDA_CHECK(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, stream()));
+}
+
+// Not yet run on a GPU. What was queued before runs on while body() launches, so that the launches
+// themselves do not count.
+double CudaDevice::time_ms(const std::function<void()>& body) {
+  for (Event* event : {&begin_, &end_}) {
+    if (*event) continue;
+    cudaEvent_t made = nullptr;
+    LAMINA_CUDA_CHECK(cudaEventCreate(&made));
+    *event = Event(made);
+  }
+  LAMINA_CUDA_CHECK(cudaEventRecord(begin_.get(), stream()));
+  body();
+  LAMINA_CUDA_CHECK(cudaEventRecord(end_.get(), stream()));
+  LAMINA_CUDA_CHECK(cudaEventSynchronize(end_.get()));
+  float ms = 0;
+  LAMINA_CUDA_CHECK(cudaEventElapsedTime(&ms, begin_.get(), end_.get()));
+  return ms;
+}
+
 void CudaDevice::zero(void* device, std::size_t bytes) {
   if (bytes > 0) LAMINA_CUDA_CHECK(cudaMemsetAsync(device, 0, bytes, stream()));
 }

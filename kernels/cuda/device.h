@@ -14,6 +14,7 @@
 namespace lamina::cuda {
 
 using Stream = Handle<cudaStream_t, &cudaStreamDestroy>;
+using Event = Handle<cudaEvent_t, &cudaEventDestroy>;
 using CudnnHandle = Handle<cudnnHandle_t, &cudnnDestroy>;
 
 class CudaDevice final : public Device, public CudnnDevice {
@@ -25,8 +26,10 @@ class CudaDevice final : public Device, public CudnnDevice {
   void release(void* data) noexcept override;
   void copy_in(void* device, const void* host, std::size_t bytes) override;
   void copy_out(void* host, const void* device, std::size_t bytes) override;
+  void copy_on(void* to, const void* from, std::size_t bytes) override;
   void zero(void* device, std::size_t bytes) override;
   void synchronize() override;
+  double time_ms(const std::function<void()>& body) override;
   std::optional<std::size_t> free_bytes() const override;
   std::string describe() const override;
   void begin_range(std::string_view name, std::string_view pass) override;
@@ -45,6 +48,7 @@ class CudaDevice final : public Device, public CudnnDevice {
   cudaDeviceProp properties_{};
   F32Math f32_;
   Stream stream_;
+  Event begin_, end_;  // of time_ms
   LtHandle cublaslt_;
   CudnnHandle cudnn_;
   PlanCache plans_{PlanCache::usual_folder()};

@@ -5,16 +5,14 @@
 #include <algorithm>
 #include <array>
 
-#include "engine/core/handle.h"
 #include "kernels/cuda/check.h"
+#include "kernels/cuda/device.h"
 
 namespace lamina::cuda {
 namespace {
 
 constexpr int kWarmUps = 3;
 constexpr std::size_t kRuns = 10;
-
-using Event = Handle<cudaEvent_t, &cudaEventDestroy>;
 
 Event new_event() {
   cudaEvent_t event = nullptr;

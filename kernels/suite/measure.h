@@ -1,0 +1,59 @@
+// Times a problem with cold caches, and what this device can do at best.
+//
+// Before every sample a buffer larger than the caches is written: on cuda larger than the L2 of any
+// GPU, on a processor four times the L2 of the cores in use (a shared L3 may keep what it likes).
+// On cuda the time is that of events around the launches, which were queued behind that write, so
+// that the GPU does not wait for them; on a processor it is the wall clock.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "kernels/suite/execute.h"
+
+namespace lamina::suite {
+
+// A device with its scrubbing buffer and its yardstick.
+class Stopwatch {
+ public:
+  explicit Stopwatch(Context& ctx);
+
+  Context& ctx() const { return *ctx_; }
+  // One cold run of body in milliseconds.
+  double cold_ms(const std::function<void()>& body);
+  // A fixed piece of work that has nothing to do with any kernel: how fast the machine is now.
+  double yardstick_ms();
+
+  double copy_gbps();                 // reading and writing both count
+  double matmul_tflops(DType dtype);  // of the library's products of large square matrices
+
+ private:
+  void scrub();
+
+  Context* ctx_;
+  Buffer buffer_;
+  Buffer work_;
+};
+
+// A problem whose tensors lie on the device.
+class Measurement {
+ public:
+  Measurement(Stopwatch& watch, const Problem& problem);
+
+  std::vector<double> samples_ms(std::int64_t count);
+  std::vector<double> peer_samples_ms(std::int64_t count);  // the problem has a peer
+
+  // What a run must read and write at least once.
+  static double bytes_of(const Problem& problem);
+
+ private:
+  std::vector<double> samples(const std::function<void(Call&)>& body, std::int64_t count);
+
+  Stopwatch* watch_;
+  std::function<void(Call&)> body_, peer_;
+  Instance own_;
+  std::unique_ptr<Instance> other_;  // of the peer, which keeps plans of its own
+};
+
+}  // namespace lamina::suite
