@@ -31,8 +31,9 @@ std::string quoted_or_none(const std::string& value) { return value.empty() ? "n
 
 }  // namespace
 
-bool is_identity(const std::string& name) {
-  return std::find(std::begin(kIdentity), std::end(kIdentity), name) != std::end(kIdentity);
+int identity_rank(const std::string& fact) {
+  return static_cast<int>(std::find(std::begin(kIdentity), std::end(kIdentity), fact) -
+                          std::begin(kIdentity));
 }
 
 std::string CaseInfo::key() const { return name + " " + pass + " " + dtype; }
@@ -94,6 +95,7 @@ std::string different_machine(const Machine& base, const Machine& now) {
 std::vector<std::string> changed_facts(const Machine& base, const Machine& now) {
   std::vector<std::string> changes;
   std::set<std::string> seen;
+  // What makes times incomparable stands first in both, where --force let it through.
   for (const Machine* machine : {&base, &now}) {
     for (const auto& [name, value] : *machine) {
       if (!seen.insert(name).second) continue;
@@ -103,10 +105,6 @@ std::vector<std::string> changed_facts(const Machine& base, const Machine& now) 
             fmt::format("{} {} -> {}", name, quoted_or_none(before), quoted_or_none(after)));
     }
   }
-  // What makes times incomparable comes first, where --force lets it through.
-  std::stable_partition(changes.begin(), changes.end(), [](const std::string& change) {
-    return is_identity(change.substr(0, change.find(' ')));
-  });
   return changes;
 }
 

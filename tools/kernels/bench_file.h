@@ -29,7 +29,7 @@ namespace lamina::kernel_bench {
 // Facts of the machine and of the libraries, in the order in which they are shown. "device",
 // "backend" and "threads" say which machine it is; the others are what may change on it.
 using Machine = std::vector<std::pair<std::string, std::string>>;
-bool is_identity(const std::string& fact);
+int identity_rank(const std::string& fact);  // 0, 1, 2; 3 for all others
 
 // What one kernel is and does, before anything is timed.
 struct CaseInfo {

@@ -116,8 +116,10 @@ Machine machine_from_json(const Json& json, const std::string& where) {
     if (!value.is_primitive()) wrong(where, "has a field '{}' that is no text", printable(name));
     machine.emplace_back(name, value.is_string() ? value.get<std::string>() : value.dump());
   }
-  std::stable_partition(
-      machine.begin(), machine.end(), [](const auto& f) { return is_identity(f.first); });
+  // What says which machine it is comes first.
+  std::stable_sort(machine.begin(), machine.end(), [](const auto& a, const auto& b) {
+    return identity_rank(a.first) < identity_rank(b.first);
+  });
   return machine;
 }
 

@@ -52,7 +52,7 @@ class Interleaved {
 
   Comparison run() {
     Comparison comparison{.changed = changed_facts(base_.machine(), now_.machine())};
-    comparison.method = method_text(verdict_) + ", twice: confirmed by freshly started programs";
+    comparison.method = method_text(verdict_) + ", and so again with freshly started programs";
     std::vector<Row> rows = shared_rows(comparison);
     try {
       settle(rows, "");
@@ -101,7 +101,7 @@ class Interleaved {
       if (open == 0) return;
       // The first look is three visits: a burst of noise must not make up all that is known.
       const std::int64_t done = look == looks_.front() ? 0 : rows_done(rows);
-      const std::int64_t visits = std::max<std::int64_t>(1, (look - done + 7) / 8);
+      const std::int64_t visits = std::max<std::int64_t>(1, (look - done + 3) / 4);
       for (std::int64_t visit = 1; visit <= visits; ++visit) {
         if (opts_.progress) opts_.progress(fmt::format("{}{} rows to {} pairs", title, open, look));
         for (Row& row : rows) {
