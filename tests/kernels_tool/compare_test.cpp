@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -78,7 +79,7 @@ TEST(compare, finds_what_changed_and_nothing_else) {
     EXPECT_EQ(row_of(comparison, "c").verdict.kind, VerdictKind::faster) << seed;
     EXPECT_EQ(row_of(comparison, "d").verdict.kind, VerdictKind::same) << seed;
     EXPECT_EQ(exit_code(comparison), 1);
-    EXPECT_EQ(base.restarts, 1);  // only what changed is measured again
+    EXPECT_EQ(base.restarts, 2);  // only what changed is measured again
   }
 }
 
@@ -189,7 +190,7 @@ class ComparePrograms : public testing::Test {
 TEST_F(ComparePrograms, side_by_side) {
   const Comparison same = compare({.base = program("one"), .now = program("two")});
   EXPECT_EQ(exit_code(same), 0) << comparison_text(same);
-  EXPECT_EQ(same.rows.size(), 4u);
+  EXPECT_EQ(same.rows.size(), 5u);
   const Comparison slower = compare({.base = program("one"), .now = program("slow15")});
   EXPECT_EQ(exit_code(slower), 1) << comparison_text(slower);
   EXPECT_EQ(row_of(slower, "spin/long").verdict.kind, VerdictKind::slower);
@@ -197,11 +198,29 @@ TEST_F(ComparePrograms, side_by_side) {
   EXPECT_NE(row_of(slower, "spin/steady").verdict.kind, VerdictKind::slower);
 }
 
+TEST_F(ComparePrograms, have_threads_on_processors_of_their_own) {
+  const auto bound = [&] {
+    const auto child = start_child({.program = program("one")});
+    for (const auto& [name, value] : child->machine()) {
+      if (name == "bound") return value;
+    }
+    return std::string("unknown");
+  };
+  const char* user = std::getenv("OMP_PROC_BIND");
+  const std::string before = user == nullptr ? "" : user;
+  unsetenv("OMP_PROC_BIND");
+  EXPECT_EQ(bound(), "close");
+  setenv("OMP_PROC_BIND", "false", 1);
+  EXPECT_EQ(bound(), "false");
+  unsetenv("OMP_PROC_BIND");
+  if (user != nullptr) setenv("OMP_PROC_BIND", before.c_str(), 1);
+}
+
 TEST_F(ComparePrograms, with_a_file) {
   const std::string file = (folder_ / "base.json").string();
   save_bench_file(record(*start_child({.program = program("one")}), {}), file);
   const Comparison comparison = compare({.base = file, .now = program("slow15")});
-  EXPECT_EQ(comparison.rows.size(), 4u);
+  EXPECT_EQ(comparison.rows.size(), 5u);
   EXPECT_NE(row_of(comparison, "spin/long").verdict.kind, VerdictKind::same)
       << comparison_text(comparison);
 }

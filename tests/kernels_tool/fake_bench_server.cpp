@@ -1,10 +1,11 @@
 // A program that answers like `lamina kernels bench --serve`, with synthetic kernels: loops of
-// known length and copies. Its own name says how it behaves: one with "slow15" in it takes 15 %
-// longer, "die", "babble", "mute" and "error" fail as they say.
+// known length, alone and in a team, and copies. Its own name says how it behaves: one with
+// "slow15" in it takes 15 % longer, "die", "babble", "mute" and "error" fail as they say.
 // SPDX-License-Identifier: Apache-2.0
 #include <unistd.h>
 
 #include <chrono>
+#include <cstdlib>
 #include <cstring>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -28,6 +29,12 @@ void copy(std::vector<char>& from, std::vector<char>& to, double share) {
   const auto bytes = static_cast<std::size_t>(static_cast<double>(from.size()) / 2 * share);
   std::memcpy(to.data(), from.data(), bytes);
   g_sink = to[bytes / 2];
+}
+
+// Two threads that wait for one another, as kernels on a CPU do.
+void team(double steps) {
+#pragma omp parallel for num_threads(2) schedule(static, 1)
+  for (int part = 0; part < 2; ++part) spin(steps / 2);
 }
 
 template <class Work>
@@ -60,10 +67,16 @@ int main(int, char** argv) {
     if (request.contains("quit")) break;
     if (request.contains("cases")) {
       if (called("babble")) std::cout << "hello, I am no server" << std::endl;
-      const Json machine{{"device", "fake"}, {"backend", "cpu"}, {"threads", 1}, {"lamina", name}};
+      const Json machine{
+          {"device", "fake"},
+          {"backend", "cpu"},
+          {"threads", 1},
+          {"lamina", name},
+          {"bound", std::getenv("OMP_PROC_BIND") ? std::getenv("OMP_PROC_BIND") : ""}};
       const Json cases{info("spin/short", "forward", 0, 1e5),
                        info("spin/long", "forward", 0, 2e6),
                        info("copy/8M", "forward", 16e6, 0),
+                       info("team/2", "forward", 0, 1e6),
                        info("spin/steady", "backward", 0, 1e6)};
       std::cout << Json{{"machine", machine}, {"cases", cases}} << std::endl;
       continue;
@@ -84,6 +97,7 @@ int main(int, char** argv) {
         if (kernel == "spin/short") spin(1e5 * more);
         if (kernel == "spin/long") spin(2e6 * more);
         if (kernel == "copy/8M") copy(from, to, more);
+        if (kernel == "team/2") team(1e6 * more);
         if (kernel == "spin/steady") spin(1e6);  // never changes
       }));
     }

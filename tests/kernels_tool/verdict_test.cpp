@@ -38,7 +38,7 @@ Verdict paired(std::uint64_t seed, double ratio, int pairs = 96) {
 std::vector<Round> recorded(std::uint64_t seed, double cost, double speed, bool yardstick = true) {
   NoisyMachine machine(seed);
   std::vector<Round> rounds;
-  for (int i = 0; i < 12; ++i) {
+  for (int i = 0; i < 20; ++i) {
     Round round = machine.round(cost * speed, 5);
     const Round fixed = machine.round(2 * speed, 5);
     if (yardstick) round.yardstick_ms = *std::min_element(fixed.ms.begin(), fixed.ms.end());

@@ -43,8 +43,10 @@ struct ChildOpts {
   std::function<bool()> stop = nullptr;  // asked while waiting; true ends the wait with a failure
 };
 
-// Starts the program. A program that dies, babbles or stays silent is a failure that shows the end
-// of what it wrote to stderr. It is ended with this object, whatever it is doing.
+// Starts the program, with its OpenMP threads bound to processors of their own unless the user
+// decided otherwise (OMP_PROC_BIND, OMP_PLACES). A program that dies, babbles or stays silent is a
+// failure that shows the end of what it wrote to stderr. It is ended with this object, whatever it
+// is doing.
 std::unique_ptr<Bencher> start_child(const ChildOpts& opts);
 
 }  // namespace lamina::kernel_bench

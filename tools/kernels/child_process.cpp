@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <thread>
 
@@ -32,24 +33,43 @@ void close_end(int& file) {
   file = -1;
 }
 
+// A list as exec wants it; it points into `texts`.
+std::vector<char*> pointers(const std::vector<std::string>& texts) {
+  std::vector<char*> list;
+  for (const std::string& text : texts) list.push_back(const_cast<char*>(text.c_str()));
+  list.push_back(nullptr);
+  return list;
+}
+
+std::vector<std::string> environment_with(const std::vector<std::string>& settings) {
+  std::vector<std::string> all;
+  for (char** entry = environ; *entry != nullptr; ++entry) all.emplace_back(*entry);
+  for (const std::string& setting : settings) {
+    if (std::getenv(setting.substr(0, setting.find('=')).c_str()) == nullptr)
+      all.push_back(setting);
+  }
+  return all;
+}
+
 }  // namespace
 
-ChildProcess::ChildProcess(const std::vector<std::string>& command) {
+ChildProcess::ChildProcess(const std::vector<std::string>& command,
+                           const std::vector<std::string>& settings) {
   // A socket for its stdin: writing to a program that died is an error there, not a signal.
   int in[2] = {-1, -1}, out[2] = {-1, -1}, err[2] = {-1, -1};
   const bool open = ::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, in) == 0 &&
                     ::pipe2(out, O_CLOEXEC) == 0 && ::pipe2(err, O_CLOEXEC) == 0;
   int error = open ? 0 : errno;
   if (open) {
-    std::vector<char*> words;
-    for (const std::string& word : command) words.push_back(const_cast<char*>(word.c_str()));
-    words.push_back(nullptr);
+    std::vector<char*> words = pointers(command);
+    const std::vector<std::string> environment = environment_with(settings);
+    std::vector<char*> variables = pointers(environment);
     posix_spawn_file_actions_t files;
     posix_spawn_file_actions_init(&files);
     posix_spawn_file_actions_adddup2(&files, in[1], STDIN_FILENO);
     posix_spawn_file_actions_adddup2(&files, out[1], STDOUT_FILENO);
     posix_spawn_file_actions_adddup2(&files, err[1], STDERR_FILENO);
-    error = ::posix_spawnp(&process_, words[0], &files, nullptr, words.data(), environ);
+    error = ::posix_spawnp(&process_, words[0], &files, nullptr, words.data(), variables.data());
     posix_spawn_file_actions_destroy(&files);
   }
   for (int* pair : {in, out, err}) close_end(pair[1]);  // the child's ends

@@ -13,8 +13,10 @@ namespace lamina::kernel_bench {
 
 class ChildProcess {
  public:
-  // The program is found as a shell would find it. Throws a failed request where it cannot start.
-  explicit ChildProcess(const std::vector<std::string>& command);
+  // The program is found as a shell would find it. `settings` are NAME=VALUE, added to the
+  // environment where the user has not set that name. Throws a failed request where it cannot
+  // start.
+  ChildProcess(const std::vector<std::string>& command, const std::vector<std::string>& settings);
   ChildProcess(const ChildProcess&) = delete;
   ChildProcess& operator=(const ChildProcess&) = delete;
   ~ChildProcess();  // asks it to go by closing its input, then ends it

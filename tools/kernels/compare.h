@@ -3,10 +3,10 @@
 // Each side is a bench file or a program. Two programs are measured now, side by side: bursts
 // alternate base, new, new, base, and a kernel is visited again and again, minutes apart in a long
 // list, until its verdict is clear or the limits are reached. The first looks at few pairs settle
-// most rows. What came out SLOWER or FASTER is then measured from scratch by freshly started
-// programs, because where memory and code happen to lie can by itself make a kernel faster; only
-// what both say is a verdict. With a file on either side there is nothing to interleave, and the
-// yardsticks of verdict.h have to do.
+// most rows. What came out SLOWER or FASTER is then measured from scratch twice, by freshly started
+// programs: where memory, code and threads happen to lie can by itself make a kernel faster for as
+// long as a program lives. Only what all three say is a verdict. With a file on either side there
+// is nothing to interleave, and the yardsticks of verdict.h have to do.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -24,10 +24,10 @@ struct CompareOpts {
   std::string base, now;           // a bench file (.json) or a program
   std::vector<std::string> flags;  // for programs, after `kernels bench --serve`
   double threshold = 0.05, confidence = 0.99;
-  std::int64_t most_pairs = 96;          // of bursts, a kernel
+  std::int64_t most_pairs = 256;         // of bursts, a kernel
   double burst_ms = 30;                  // a burst takes 3 to 15 samples, as many as fit in here
   double minutes = 0;                    // limit of the whole comparison; 0: none
-  std::int64_t rounds = 12;              // of a program that is compared with a file
+  std::int64_t rounds = 20;              // of a program that is compared with a file
   bool force = false;                    // compare files of different machines
   std::function<bool()> stop = nullptr;  // asked often; true ends the measuring
   std::function<void(const std::string&)> progress = nullptr;

@@ -17,6 +17,8 @@ using Clock = std::chrono::steady_clock;
 // Pairs after which the rows are judged. Each look costs confidence, so they are few.
 constexpr std::int64_t kLooks[] = {12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384};
 
+constexpr int kConfirmations = 2;
+
 std::vector<std::int64_t> looks_until(std::int64_t most) {
   std::vector<std::int64_t> looks;
   for (const std::int64_t look : kLooks) {
@@ -52,7 +54,7 @@ class Interleaved {
 
   Comparison run() {
     Comparison comparison{.changed = changed_facts(base_.machine(), now_.machine())};
-    comparison.method = method_text(verdict_) + ", and so again with freshly started programs";
+    comparison.method = method_text(verdict_) + ", and so in three starts of the programs";
     std::vector<Row> rows = shared_rows(comparison);
     try {
       settle(rows, "");
@@ -158,21 +160,24 @@ class Interleaved {
     }
   }
 
-  // Measures what changed once more, from scratch; both times must say the same.
+  // Measures what changed again from scratch, twice; all three times must say the same.
   void confirm(std::vector<Row>& rows) {
-    std::vector<Row> again;
-    std::vector<std::size_t> where;
-    for (std::size_t i = 0; i < rows.size(); ++i) {
-      const VerdictKind kind = rows[i].out.verdict.kind;
-      if (kind != VerdictKind::slower && kind != VerdictKind::faster) continue;
-      again.push_back({.out = {.info = rows[i].out.info}, .base_info = rows[i].base_info});
-      where.push_back(i);
+    for (int time = 0; time < kConfirmations; ++time) {
+      std::vector<Row> again;
+      std::vector<std::size_t> where;
+      for (std::size_t i = 0; i < rows.size(); ++i) {
+        const VerdictKind kind = rows[i].out.verdict.kind;
+        if (kind != VerdictKind::slower && kind != VerdictKind::faster) continue;
+        again.push_back({.out = {.info = rows[i].out.info}, .base_info = rows[i].base_info});
+        where.push_back(i);
+      }
+      if (again.empty() || stopped()) return;
+      Bencher& first = time % 2 == 0 ? now_ : base_;  // what starts first may get the better place
+      first.restart();
+      (time % 2 == 0 ? base_ : now_).restart();
+      settle(again, fmt::format("confirming {} of {}: ", time + 1, kConfirmations));
+      for (std::size_t i = 0; i < again.size(); ++i) join(rows[where[i]], again[i]);
     }
-    if (again.empty() || stopped()) return;
-    now_.restart();  // in the other order than at first
-    base_.restart();
-    settle(again, "confirming: ");
-    for (std::size_t i = 0; i < again.size(); ++i) join(rows[where[i]], again[i]);
   }
 
   void join(Row& row, const Row& again) const {
@@ -180,13 +185,13 @@ class Interleaved {
     row.base.insert(row.base.end(), again.base.begin(), again.base.end());
     row.now.insert(row.now.end(), again.now.begin(), again.now.end());
     row.out.verdict = judge(row.base, row.now, verdict_);
-    if (first.kind == second.kind) return;
+    if (first.kind == second.kind && row.out.verdict.kind == first.kind) return;
     row.out.verdict.kind = VerdictKind::ambiguous;
     row.out.note += fmt::format("{}{} at first ({:.3f}x), {} by freshly started programs{}",
                                 row.out.note.empty() ? "" : "; ",
                                 name_of(first.kind),
                                 first.ratio,
-                                name_of(second.kind),
+                                second.count == 0 ? "not measured" : name_of(second.kind),
                                 second.count == 0 ? "" : fmt::format(" ({:.3f}x)", second.ratio));
   }
 

@@ -20,6 +20,9 @@ body { max-width: 1400px; }
 .kernels small { display: block; font-size: 12.5px; font-weight: 400; color: var(--soft); }
 .kernels td, .kernels thead th { white-space: nowrap; }
 .kernels td.words, .kernels th.words { text-align: left; }
+.kernels .bar::before { top: 29px; bottom: auto; opacity: 1; }
+.kernels .bar::after { content: ""; position: absolute; left: 10px; right: 10px; top: 29px;
+                       height: 3px; background: var(--soft); border-radius: 2px; opacity: 0.22; }
 .kernels tbody tr:hover > * { background: color-mix(in srgb, var(--line0) 7%, transparent); }
 .kernels button { all: unset; cursor: pointer; }
 .kernels button:focus-visible { outline: 2px solid var(--line0); outline-offset: 2px; }
@@ -29,11 +32,13 @@ body { max-width: 1400px; }
 .filter input { font: inherit; width: min(100%, 320px); margin-left: 8px; padding: 4px 10px;
                 color: inherit; background: var(--page); border: 1px solid var(--rule);
                 border-radius: 6px; }
+.changes { margin: 0 0 18px; }
 .changes td { white-space: normal; }
 .changes th[scope="row"] { overflow-wrap: anywhere; font-weight: 550; }
 .legend { font-size: 14px; }
 @media (max-width: 760px) {
   .kernels { font-size: 13.5px; }
+  .kernels .bar::after { left: 7px; right: 7px; }
   .changes tr { display: grid; grid-template-columns: auto minmax(0, 1fr); padding: 4px 0; }
   .changes tr > * { padding: 2px 7px 2px 0; border: 0; }
   .changes td.wide { grid-column: 1 / -1; }

@@ -136,7 +136,8 @@ std::string table_section(const BenchFile& file, const Changes* changes) {
       "<th scope=\"col\" class=\"words\">Pass</th><th scope=\"col\" class=\"words\">Type</th>"
       "<th scope=\"col\">ms</th><th scope=\"col\">Best ms</th><th scope=\"col\">MB</th>"
       "<th scope=\"col\">GB/s</th><th scope=\"col\">TFLOP/s</th>"
-      "<th scope=\"col\">Of ceiling</th><th scope=\"col\">Peer</th></tr></thead>\n<tbody>\n";
+      "<th scope=\"col\">Of ceiling</th><th scope=\"col\">Against "
+      "peer</th></tr></thead>\n<tbody>\n";
   for (const BenchRow* row : sorted_rows(file, changes == nullptr ? Changes{} : *changes))
     html += row_html(*row, file, changes);
   return html + "</tbody></table></div></section>\n";
