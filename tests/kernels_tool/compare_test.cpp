@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <map>
@@ -223,6 +224,18 @@ TEST_F(ComparePrograms, with_a_file) {
   EXPECT_EQ(comparison.rows.size(), 5u);
   EXPECT_NE(row_of(comparison, "spin/long").verdict.kind, VerdictKind::same)
       << comparison_text(comparison);
+}
+
+TEST_F(ComparePrograms, an_interrupt_ends_a_wait) {
+  const auto begin = std::chrono::steady_clock::now();
+  const auto seconds = [&] {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  };
+  const Comparison comparison = compare(
+      {.base = program("one"), .now = program("mute"), .stop = [&] { return seconds() > 0.3; }});
+  EXPECT_TRUE(comparison.interrupted);
+  EXPECT_EQ(comparison.count(VerdictKind::ambiguous), 5);
+  EXPECT_LT(seconds(), 60);
 }
 
 TEST_F(ComparePrograms, that_misbehave_are_clean_errors) {

@@ -73,11 +73,11 @@ TEST(html_view, without_a_script_urgent_and_long_rows_come_first) {
   BenchFile file = sample_bench();
   file.rows[1].rounds.assign(4, {9.0});
   const std::string html = bench_html(file, {});
-  EXPECT_LT(html.find("a &quot;quoted&quot;"), html.find("conv2d/vgg16"));
+  EXPECT_LT(html.find("a &quot;quoted&quot;"), html.find("conv2d/<wbr/>vgg16"));
   const Comparison changes = sample_changes(file);
   const std::string compared = bench_html(file, {.changes = &changes});
   const std::string table = compared.substr(compared.find("id=\"kernels\""));
-  EXPECT_LT(table.find("conv2d/vgg16"), table.find("a &quot;quoted&quot;"));
+  EXPECT_LT(table.find("conv2d/<wbr/>vgg16"), table.find("a &quot;quoted&quot;"));
 }
 
 }  // namespace

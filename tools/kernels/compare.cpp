@@ -59,7 +59,8 @@ Comparison compare_files(const BenchFile& base, const BenchFile& now, const Comp
   const VerdictOpts verdict_opts = unpaired(opts);
   Comparison comparison{.changed = changed_facts(base.machine, now.machine),
                         .warning = drift_warning(base, now),
-                        .method = method_text(verdict_opts)};
+                        .method = method_text(verdict_opts),
+                        .measured = now};
   std::unordered_map<std::string, const BenchRow*> before;
   for (const BenchRow& row : base.rows) before[row.info.key()] = &row;
   for (const BenchRow& row : now.rows) {

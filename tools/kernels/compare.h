@@ -45,6 +45,7 @@ struct Comparison {
   std::vector<std::string> changed;              // facts of the machine and libraries that differ
   std::string warning;                           // "" or why to doubt all of it
   std::string method;
+  BenchFile measured;  // the new side's times
   bool interrupted = false;
 
   std::int64_t count(VerdictKind kind) const;

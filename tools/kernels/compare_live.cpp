@@ -63,8 +63,12 @@ class Interleaved {
       if (!stopped()) throw;
     }
     comparison.interrupted = stopped();
+    comparison.measured.machine = now_.machine();
     for (Row& row : rows) {
       if (row.out.verdict.text.empty()) row.out.verdict.text = "not measured";
+      comparison.measured.rows.push_back({.info = row.out.info});
+      for (Round& round : row.now)
+        comparison.measured.rows.back().rounds.push_back(std::move(round.ms));
       comparison.rows.push_back(std::move(row.out));
     }
     return comparison;

@@ -16,14 +16,15 @@ body { max-width: 1400px; }
 .badge.faster { color: var(--good); }
 .badge.ambiguous { color: var(--open); border-style: dashed; }
 .badge.same { color: var(--soft); font-weight: 500; border-color: transparent; padding: 0; }
-.kernels th[scope="row"] { font-weight: 550; overflow-wrap: anywhere; min-width: 150px; }
+.kernels th[scope="row"] { font-weight: 550; overflow-wrap: anywhere; min-width: 150px;
+                         position: sticky; left: 0; z-index: 1; background: var(--card); }
 .kernels small { display: block; font-size: 12.5px; font-weight: 400; color: var(--soft); }
 .kernels td, .kernels thead th { white-space: nowrap; }
 .kernels td.words, .kernels th.words { text-align: left; }
 .kernels .bar::before { top: 29px; bottom: auto; opacity: 1; }
 .kernels .bar::after { content: ""; position: absolute; left: 10px; right: 10px; top: 29px;
                        height: 3px; background: var(--soft); border-radius: 2px; opacity: 0.22; }
-.kernels tbody tr:hover > * { background: color-mix(in srgb, var(--line0) 7%, transparent); }
+.kernels tbody tr:hover > * { background: color-mix(in srgb, var(--line0) 7%, var(--card)); }
 .kernels button { all: unset; cursor: pointer; }
 .kernels button:focus-visible { outline: 2px solid var(--line0); outline-offset: 2px; }
 .kernels th[aria-sort="ascending"] button::after { content: " \25B4"; }

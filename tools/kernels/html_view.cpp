@@ -22,6 +22,16 @@ std::string word(std::int64_t count, const char* one, const char* many) {
   return fmt::format("{} {}", grouped(count), count == 1 ? one : many);
 }
 
+// A kernel's name, which may wrap behind its slashes and dots.
+std::string wrapping(const std::string& name) {
+  std::string html;
+  for (const char c : escape_html(name)) {
+    html += c;
+    if (c == '/' || c == '.') html += "<wbr/>";
+  }
+  return html;
+}
+
 std::string badge(VerdictKind kind) {
   std::string style = name_of(kind);
   std::transform(style.begin(), style.end(), style.begin(), [](char c) {
@@ -106,7 +116,7 @@ std::string row_html(const BenchRow& row, const BenchFile& file, const Changes* 
   const RowFigures figures = figures_of(row, file.ceilings);
   const CaseInfo& info = row.info;
   std::string html = fmt::format("<tr><th scope=\"row\">{}<small>{}</small></th>",
-                                 escape_html(info.name),
+                                 wrapping(info.name),
                                  escape_html(info.implementation));
   if (changes != nullptr) html += change_cell(row, *changes);
   html += fmt::format("<td class=\"words\">{}</td><td class=\"words\">{}</td>",
@@ -156,7 +166,7 @@ std::string changed_rows(const Comparison& comparison) {
     html +=
         fmt::format("<tr><td>{}</td><th scope=\"row\">{}</th><td class=\"wide\">{}{}</td></tr>\n",
                     badge(row->verdict.kind),
-                    escape_html(row->info.key()),
+                    wrapping(row->info.key()),
                     escape_html(row->verdict.text),
                     row->note.empty() ? "" : "; " + escape_html(row->note));
   }
