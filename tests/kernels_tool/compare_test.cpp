@@ -30,6 +30,7 @@ class FakeBencher final : public Bencher {
   const std::vector<CaseInfo>& cases() override { return cases_; }
   Round measure(const CaseInfo& info, std::int64_t samples) override {
     ++measured;
+    if (order != nullptr) *order += letter;
     const double layout = restarts == 0 ? first_layout : 1;
     Round round = noise_.round(costs_.at(info.name) * layout, static_cast<int>(samples));
     round.yardstick_ms = 1;
@@ -41,6 +42,8 @@ class FakeBencher final : public Bencher {
   std::vector<CaseInfo> cases_;
   double first_layout = 1;  // what the first start's addresses cost
   int restarts = 0, measured = 0;
+  std::string* order = nullptr;  // who was asked, one letter a burst
+  char letter = '?';
 
  private:
   NoisyMachine& noise_;
@@ -94,6 +97,18 @@ TEST(compare, itself_is_same) {
     EXPECT_EQ(exit_code(comparison), 0);
     EXPECT_EQ(base.restarts, 0);
   }
+}
+
+TEST(compare, bursts_alternate) {
+  NoisyMachine quiet(1, 0, 0);
+  FakeBencher base(quiet, {{"a", 1}}), now(quiet, {{"a", 1}});
+  std::string order;
+  base.order = now.order = &order;
+  base.letter = 'b';
+  now.letter = 'n';
+  EXPECT_EQ(compare_benchers(base, now, {}).rows[0].verdict.count, 12);
+  const std::string visit = "bnbnnbbnnb";  // the first two warm up
+  EXPECT_EQ(order, visit + visit + visit);
 }
 
 TEST(compare, what_a_fresh_start_undoes_is_no_verdict) {

@@ -17,18 +17,22 @@ namespace {
 using Json = nlohmann::json;
 using Clock = std::chrono::steady_clock;
 
-volatile double g_sink = 0;  // keeps the optimizer from leaving the loops out
+// Keeps the optimizer from leaving the loops out.
+void use(double value) {
+  volatile double sink = value;
+  (void)sink;
+}
 
 void spin(double steps) {
   double x = 1;
   for (std::int64_t i = 0; i < static_cast<std::int64_t>(steps); ++i) x = x * 0.999999 + 1e-6;
-  g_sink = x;
+  use(x);
 }
 
 void copy(std::vector<char>& from, std::vector<char>& to, double share) {
   const auto bytes = static_cast<std::size_t>(static_cast<double>(from.size()) / 2 * share);
   std::memcpy(to.data(), from.data(), bytes);
-  g_sink = to[bytes / 2];
+  use(to[bytes / 2]);
 }
 
 // Two threads that wait for one another, as kernels on a CPU do.
