@@ -1,7 +1,5 @@
 // lamina kernels compare: which kernels got slower between two results, or two builds.
 // SPDX-License-Identifier: Apache-2.0
-#include "tools/kernels/cmd_compare.h"
-
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -9,6 +7,7 @@
 
 #include "engine/core/error.h"
 #include "engine/files/atomic_file.h"
+#include "tools/commands.h"
 #include "tools/common.h"
 #include "tools/kernels/compare.h"
 #include "tools/kernels/html_view.h"

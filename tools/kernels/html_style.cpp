@@ -85,8 +85,7 @@ const label = document.createElement("label");
 label.className = "filter";
 const input = document.createElement("input");
 input.type = "search";
-input.placeholder = "conv2d backward f16";
-label.append("Show rows with", input);
+label.append("Show rows with the words", input);
 table.parentNode.before(label);
 input.addEventListener("input", function () {
   const words = input.value.toLowerCase().split(" ").filter(Boolean);
