@@ -24,7 +24,4 @@ void add_bench(CLI::App& app);
 // `program`: how the user called it, for commands that are printed.
 void add_kernels(CLI::App& app, const std::string& program);
 
-// A subcommand of `lamina kernels`. It ends with a failure (exit code 1) when a kernel is slower.
-void add_kernels_compare(CLI::App& kernels);
-
 }  // namespace lamina::cli

@@ -99,6 +99,8 @@ class Guarded {
   std::byte* device() const { return buffer_.bytes_at(offset_); }
   void upload(Context& ctx) { ctx.copy_in(buffer_.data(), image_.data(), image_.size()); }
 
+  void forget() { Bytes().swap(image_); }
+
   // What the payload holds now; appends to `faults` what else has changed.
   Bytes download(Context& ctx,
                  const std::string& name,
@@ -141,7 +143,10 @@ class Instance::LiveCall final : public Call {
       }
       if (slot.role != Role::out) fill(slot, dtype);
     }
-    for (auto& [name, memory] : memory_) memory.upload(ctx_);
+    for (auto& [name, memory] : memory_) {
+      memory.upload(ctx_);
+      if (opts.unwatched) memory.forget();
+    }
   }
 
   Context& ctx() override { return ctx_; }

@@ -11,6 +11,7 @@ struct CallOpts {
   bool shifted = false;          // tensors start one element off their alignment
   bool in_place = false;
   bool bytes_only = false;  // no values in the outcome
+  bool unwatched = false;   // for measuring: nothing is compared, finish() may not be called
 };
 
 // The tensors of a problem on a device, filled; run() may be called more than once.

@@ -2,6 +2,7 @@
 #include "kernels/suite/measure.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 
 #include <omp.h>
@@ -57,12 +58,6 @@ float spin_by_all() {
     for (float lane : lanes) sum += lane;
   }
   return sum;
-}
-
-double median(std::vector<double> values) {
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
 }
 
 }  // namespace
@@ -140,27 +135,42 @@ double Stopwatch::matmul_tflops(DType dtype) {
   return products / 1e9 / *std::min_element(times.begin(), times.end());
 }
 
-Measurement::Measurement(Stopwatch& watch, const Problem& problem)
+bool Measurement::has_peer(const Context& ctx, const Problem& problem) {
+  return problem.peer && ctx.backend() == BackendKind::cpu && problem.dtype == DType::f32;
+}
+
+Measurement::Measurement(Stopwatch& watch, const Problem& problem, double handicap, bool peer)
     : watch_(&watch),
-      body_(problem.body),
-      peer_(problem.peer),
-      own_(watch.ctx(), problem.dtype, problem) {
-  if (peer_) other_ = std::make_unique<Instance>(watch.ctx(), problem.dtype, problem);
+      handicap_(handicap),
+      problem_(std::make_unique<Problem>(problem)),
+      own_(watch.ctx(), problem.dtype, *problem_, {.unwatched = true}) {
+  if (peer && has_peer(watch.ctx(), problem))
+    other_ = std::make_unique<Instance>(
+        watch.ctx(), problem.dtype, *problem_, CallOpts{.unwatched = true});
+  for (Slot& slot : problem_->slots) Values().swap(slot.values);
 }
 
 std::vector<double> Measurement::samples_ms(std::int64_t count) {
   std::vector<double> times;
-  own_.run(body_);  // makes the plan
+  own_.run(problem_->body);  // makes the plan
+  using Clock = std::chrono::steady_clock;
   for (std::int64_t i = 0; i < count; ++i)
-    times.push_back(watch_->cold_ms([&] { own_.run(body_); }));
+    times.push_back(watch_->cold_ms([&] {
+      const auto begin = Clock::now();
+      own_.run(problem_->body);
+      if (handicap_ == 0) return;
+      const std::chrono::duration<double> took = Clock::now() - begin;
+      while (Clock::now() - begin < took * (1 + handicap_)) {
+      }
+    }));
   return times;
 }
 
 std::vector<double> Measurement::peer_samples_ms(std::int64_t count) {
   std::vector<double> times;
-  other_->run(peer_);
+  other_->run(problem_->peer);
   for (std::int64_t i = 0; i < count; ++i)
-    times.push_back(watch_->cold_ms([&] { other_->run(peer_); }));
+    times.push_back(watch_->cold_ms([&] { other_->run(problem_->peer); }));
   return times;
 }
 

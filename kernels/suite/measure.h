@@ -39,7 +39,11 @@ class Stopwatch {
 // A problem whose tensors lie on the device.
 class Measurement {
  public:
-  Measurement(Stopwatch& watch, const Problem& problem);
+  // handicap: this share of its time is waited behind every run, to try what finds slow kernels.
+  Measurement(Stopwatch& watch, const Problem& problem, double handicap = 0, bool peer = true);
+
+  // The libraries' kernels are those of the processor, in f32.
+  static bool has_peer(const Context& ctx, const Problem& problem);
 
   std::vector<double> samples_ms(std::int64_t count);
   std::vector<double> peer_samples_ms(std::int64_t count);  // the problem has a peer
@@ -48,10 +52,9 @@ class Measurement {
   static double bytes_of(const Problem& problem);
 
  private:
-  std::vector<double> samples(const std::function<void(Call&)>& body, std::int64_t count);
-
   Stopwatch* watch_;
-  std::function<void(Call&)> body_, peer_;
+  double handicap_;
+  std::unique_ptr<Problem> problem_;  // without its values: the instances refer to it
   Instance own_;
   std::unique_ptr<Instance> other_;  // of the peer, which keeps plans of its own
 };

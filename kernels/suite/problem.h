@@ -130,6 +130,7 @@ struct Problem {
   bool any_size = false;  // judged in 16 bits too, however large
   // For measuring: multiplications and additions of a run; 0: memory is what counts.
   double flops = 0;
+  std::function<std::string(Context&)> implementation = {};  // which of several; empty: the only
   // The same work by a library, where we have a kernel of our own.
   std::function<void(Call&)> peer = {};
   std::string peer_name = {};

@@ -31,6 +31,10 @@ struct Layer {
   }
 };
 
+LinearDesc linear_desc(const Conv2dDesc& d, DType dtype) {
+  return {.n = d.x.n, .in = d.x.c, .k = d.k, .bias = d.bias, .act = d.act, .dtype = dtype};
+}
+
 void run(Call& call, const Layer& layer, const std::string& pass) {
   const Tensor x = call["x"], w = call["w"], b = call["b"], y = call["y"];
   const auto passes = [&](auto& plan) {
@@ -42,16 +46,19 @@ void run(Call& call, const Layer& layer, const std::string& pass) {
   };
   const Conv2dDesc& d = layer.d;
   if (layer.linear) {
-    passes(call.keep([&] {
-      return make_linear(
-          call.ctx(),
-          {.n = d.x.n, .in = d.x.c, .k = d.k, .bias = d.bias, .act = d.act, .dtype = call.dtype()});
-    }));
+    passes(call.keep([&] { return make_linear(call.ctx(), linear_desc(d, call.dtype())); }));
   } else {
     Conv2dDesc typed = d;
     typed.dtype = call.dtype();
     passes(call.keep([&] { return make_conv2d(call.ctx(), typed); }));
   }
+}
+
+std::string describe(const Layer& layer, DType dtype, Context& ctx) {
+  if (layer.linear) return make_linear(ctx, linear_desc(layer.d, dtype))->describe();
+  Conv2dDesc typed = layer.d;
+  typed.dtype = dtype;
+  return make_conv2d(ctx, typed)->describe();
 }
 
 Shape filters(const Conv2dDesc& d) { return {d.k, d.r, d.s, d.x.c / d.groups}; }
@@ -170,7 +177,8 @@ std::int64_t terms(const Layer& layer, const std::string& output) {
   return d.x.n * d.y().h * d.y().w;
 }
 
-Problem layer_problem(const Layer& layer, const std::string& pass, bool exact, DType dtype) {
+Problem layer_problem(
+    const Layer& layer, const std::string& pass, bool exact, bool judged, DType dtype) {
   Problem problem{.name = layer.name + (exact ? "/exact" : "/real"),
                   .pass = pass,
                   .dtype = dtype,
@@ -178,11 +186,13 @@ Problem layer_problem(const Layer& layer, const std::string& pass, bool exact, D
                   .any_size = true,
                   .flops = 2 * layer.products()};
   problem.body = [layer, pass](Call& call) { run(call, layer, pass); };
+  problem.implementation = [layer, dtype](Context& ctx) { return describe(layer, dtype, ctx); };
   Draw draw(problem.name + pass);
   auto made = std::make_shared<PassOf>(
       pass == "forward"   ? forward_of(layer, exact, std::move(problem), draw)
       : pass == "weights" ? weights_of(layer, exact, std::move(problem), draw)
                           : data_of(layer, exact, std::move(problem), draw));
+  if (!judged) return std::move(made->problem);
   Problem& small = made->small;
   const Act act = layer.d.act;
   const bool rounds = !stays_exact(act);
@@ -238,7 +248,8 @@ void check_layer(Table& table, const Layer& layer) {
     if (exact && layer.d.act != Act::none && layer.d.act != Act::relu) continue;
     for (const char* pass : {"forward", "weights", "data"}) {
       if (!table.wants(layer.name + (exact ? "/exact" : "/real"), pass)) continue;
-      table.check([&](DType dtype) { return layer_problem(layer, pass, exact, dtype); });
+      table.check(
+          [&](DType dtype) { return layer_problem(layer, pass, exact, table.judges(), dtype); });
     }
   }
 }

@@ -78,6 +78,8 @@ class Table {
 
   BackendKind backend() const { return opts_.backend; }
   int cases() const { return cases_; }
+  // Whether results are held against a truth, which large problems need not have otherwise.
+  bool judges() const { return !opts_.list_only && !opts_.instead; }
 
   // Whether the case is wanted in any dtype; lets a table skip making large data. An empty pass
   // stands for all.

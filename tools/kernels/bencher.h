@@ -32,6 +32,9 @@ class Bencher {
   virtual const Machine& machine() = 0;
   virtual const std::vector<CaseInfo>& cases() = 0;
   virtual Round measure(const CaseInfo& info, std::int64_t samples) = 0;
+  // The same work by a library; "" where there is none.
+  virtual std::string peer(const CaseInfo&) { return {}; }
+  virtual Round measure_peer(const CaseInfo&, std::int64_t /*samples*/) { return {}; }
   // A fresh start: where memory and code come to lie is drawn anew.
   virtual void restart() = 0;
 };

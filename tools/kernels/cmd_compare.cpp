@@ -7,8 +7,8 @@
 
 #include "engine/core/error.h"
 #include "engine/files/atomic_file.h"
-#include "tools/commands.h"
 #include "tools/common.h"
+#include "tools/kernels/commands.h"
 #include "tools/kernels/compare.h"
 #include "tools/kernels/html_view.h"
 

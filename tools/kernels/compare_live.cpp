@@ -227,6 +227,8 @@ BenchFile record(Bencher& bencher, const CompareOpts& opts) {
     const double ms = *std::min_element(warm.ms.begin(), warm.ms.end());
     samples.push_back(std::clamp<std::int64_t>(std::llround(opts.burst_ms / ms), 3, 15));
     file.rows.push_back({.info = info});
+    if (const std::string name = bencher.peer(info); !name.empty())
+      file.rows.back().peer = Peer{name, {}};
   }
   for (std::int64_t round = 0; round < opts.rounds; ++round) {
     if (opts.progress) opts.progress(fmt::format("round {} of {}", round + 1, opts.rounds));
@@ -235,6 +237,8 @@ BenchFile record(Bencher& bencher, const CompareOpts& opts) {
       Round got = bencher.measure(file.rows[i].info, samples[i]);
       file.rows[i].rounds.push_back(std::move(got.ms));
       if (got.yardstick_ms > 0) yardsticks.push_back(got.yardstick_ms);
+      if (auto& peer = file.rows[i].peer)
+        peer->rounds.push_back(bencher.measure_peer(file.rows[i].info, samples[i]).ms);
     }
     if (yardsticks.size() == file.rows.size() && !yardsticks.empty())
       file.yardstick_ms.push_back(median_of(std::move(yardsticks)));

@@ -11,6 +11,8 @@ void add_kernels(CLI::App& app, const std::string& program) {
   CLI::App* command = app.add_subcommand("kernels", "test, time and compare the kernels");
   command->require_subcommand(1);
   add_kernels_test(*command, program);
+  add_kernels_bench(*command);
+  add_kernels_compare(*command);
 }
 
 }  // namespace lamina::cli
