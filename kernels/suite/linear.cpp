@@ -26,6 +26,7 @@ std::vector<Case> ragged_cases() {
       {"around_a_vector", {.n = 9, .in = 33, .k = 17}},
       {"long_rows", {.n = 3, .in = 1031, .k = 3}},
       {"many_outputs", {.n = 2, .in = 3, .k = 131}},
+      {"many_samples", {.n = 4001, .in = 3, .k = 5}},
       {"no_bias", {.n = 5, .in = 9, .k = 7, .bias = false}},
       {"no_bias_relu", {.n = 5, .in = 9, .k = 7, .bias = false, .act = Act::relu}},
       {"relu", {.n = 5, .in = 9, .k = 7, .act = Act::relu}},

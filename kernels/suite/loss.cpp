@@ -40,6 +40,7 @@ std::vector<Case> cases() {
       {"low_logits", features(9, 10), -1000},
       {"sure_of_itself", features(17, 10), 0, 40},
       {"many_classes", features(5, 1000)},
+      {"many_samples", features(500, 3)},  // the last warp of a block has some
       {"lenet_bn@7", features(7, 10)},
       {"lenet_bn@64", features(64, 10)},
   };

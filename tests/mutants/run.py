@@ -57,14 +57,16 @@ def plan_runs(fault):
     if fault.backend == "cuda":
         orders = ("forward", "reverse", "random") if fault.kind == "race" else ("forward",)
         return [({"LAMINA_SIMT_ORDER": order}, False) for order in orders]
-    runs = [({}, False)] * (RACE_RUNS if fault.kind == "race" else 1)
+    # Threads that wait without sleep start together, so that races meet.
+    races = [({"OMP_WAIT_POLICY": "active", "GOMP_SPINCOUNT": "10000000"}, False)] * RACE_RUNS
+    runs = races if fault.kind == "race" else [({}, False)]
     return runs + [({}, True)] * (("cpu", fault.op) in FURTHER)
 
 
 def run_suite(program, backend, op, environment, further, timeout):
     """(verdict, what it says): passed, failed, crashed, or hung."""
     command = suite_command(program, backend, op, further)
-    environment = dict(os.environ, GOMP_SPINCOUNT="2000", LAMINA_PLAN_CACHE="off", **environment)
+    environment = {**os.environ, "GOMP_SPINCOUNT": "2000", "LAMINA_PLAN_CACHE": "off", **environment}
     try:
         done = subprocess.run(command, cwd=lists.ROOT, env=environment, timeout=timeout, text=True,
                               errors="replace", stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
