@@ -41,6 +41,8 @@ void to_slices(Table& table) {
   for (const Shape& shape :
        {Shape{1, 1, 1, 16}, {3, 5, 7, 32}, {2, 14, 14, 48}, {1, 9, 9, 208}, {8, 28, 28, 64}})
     table.check([&](DType dtype) { return sliced(make_problem(shape, "real", dtype), {"y"}); });
+  const Shape large{2, 25, 43, 144};  // more rows than a grid takes at a time
+  table.check(sliced(make_problem(large, "real", DType::f32), {"y"}));
 }
 
 }  // namespace

@@ -72,6 +72,12 @@ void shapes(Table& table) {
   }
 }
 
+void more_than_a_grid(Table& table) {
+  const Problem forward = forward_problem(Act::relu, features(1, kMoreThanAGrid), DType::f32);
+  table.check(forward);
+  table.check(backward_problem(Act::relu, forward));
+}
+
 // Far out the functions are flat, and at the corners the slope is PyTorch's choice: 0.
 void edges_of_the_range(Table& table) {
   const double infinity = std::numeric_limits<double>::infinity();
@@ -129,6 +135,7 @@ void add_activation(Suite& suite) {
   suite.add_layer("activation", check_layer);
   suite.add("Shapes", shapes);
   suite.add("EdgesOfTheRange", edges_of_the_range);
+  suite.add("MoreThanAGrid", more_than_a_grid);
   suite.add_gradients("MatchDifferences", match_differences);
 }
 

@@ -116,6 +116,9 @@ void backward(Table& table) {
     }
   }
 }
+void more_than_a_grid(Table& table) {
+  table.check(backward_problem({}, features(1, kMoreThanAGrid), "both", DType::f32));
+}
 
 void match_differences(Table& table) {
   for (const AddOpts& opts : {AddOpts{}, {Act::relu, kRounding}, {Act::tanh, -0.25}}) {
@@ -153,6 +156,7 @@ void add_add(Suite& suite) {
   suite.add_layer("add", check_layer);
   suite.add("Forward", forward);
   suite.add("Backward", backward);
+  suite.add("MoreThanAGrid", more_than_a_grid);
   suite.add_gradients("MatchDifferences", match_differences);
 }
 

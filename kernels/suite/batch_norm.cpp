@@ -266,6 +266,7 @@ Problem without_dx(Problem problem) {
 
 void training(Table& table) {
   for (const Case& c : cases()) table.check(train_problem, c);
+  table.check(train_problem, Case{"more_than_a_grid", kMoreRowsThanAGrid, {}});
 }
 
 void inference(Table& table) {
@@ -279,6 +280,7 @@ void backward(Table& table) {
     if (!c.shortcut) continue;
     table.check([&](DType dtype) { return with_dz_in_place(backward_problem(c, dtype)); });
   }
+  table.check(backward_problem, Case{"more_than_a_grid", kMoreRowsThanAGrid, {}});
 }
 
 void backward_of_inference(Table& table) {

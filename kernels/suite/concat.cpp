@@ -83,6 +83,8 @@ std::vector<Case> cases() {
 
 void concat(Table& table) {
   for (const Case& c : cases()) table.check(concat_problem, c);
+  constexpr Shape kLarge = kMoreRowsThanAGrid;
+  table.check(concat_problem, Case{kLarge.n, kLarge.h, kLarge.w, {kLarge.c, 1}});
 }
 
 void split(Table& table) {

@@ -113,6 +113,7 @@ std::vector<Case> depthwise_cases() {
       {"pointwise", depthwise({2, 3, 5, 6}, 1, 1)},
       {"many_channels", depthwise({1, 12, 12, 256}, 3, 1)},
       {"many_pixels", depthwise({3, 40, 36, 8}, 3, 1)},
+      {"more_than_a_grid", depthwise({1, 12, 12, 4225}, 1, 1)},
       {"mobilenet/conv_dw_6", depthwise({2, 14, 14, 512}, 3, 1)},
   };
   Conv2dDesc dilated = depthwise({2, 9, 8, 8}, 3, 1);

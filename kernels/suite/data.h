@@ -48,6 +48,11 @@ class Draw {
   Philox4 block_ = {};  // of the element
 };
 
+// More elements than the blocks of a launch have threads, and more rows of 129 channels than they
+// take at a time: see kernels/cuda/language.h and channel_rows.h.
+inline constexpr std::int64_t kMoreThanAGrid = 16 * 132 * 256 + 329;
+inline constexpr Shape kMoreRowsThanAGrid{2, 25, 43, 129};
+
 Values absolute(Values values);
 
 // To the nearest number of a floating dtype, ties to even.

@@ -59,6 +59,7 @@ void shapes(Table& table) {
       table.check(make_problem, c);
     }
   }
+  table.check(make_problem({"more_than_a_grid", features(1, 4 * kMoreThanAGrid), {.p = 0.5}, {}}));
 }
 
 // Seeds and steps wider than 32 bits: the seed enters whole, the step with its low half.

@@ -14,6 +14,7 @@ namespace {
 struct Case {
   std::string name;
   LinearDesc desc;
+  std::int64_t pixels = 1;  // of y as a map
 };
 
 std::vector<Case> ragged_cases() {
@@ -27,6 +28,7 @@ std::vector<Case> ragged_cases() {
       {"long_rows", {.n = 3, .in = 1031, .k = 3}},
       {"many_outputs", {.n = 2, .in = 3, .k = 131}},
       {"many_samples", {.n = 4001, .in = 3, .k = 5}},
+      {"map", {.n = 3, .in = 7, .k = 12, .act = Act::relu}, 4},
       {"no_bias", {.n = 5, .in = 9, .k = 7, .bias = false}},
       {"no_bias_relu", {.n = 5, .in = 9, .k = 7, .bias = false, .act = Act::relu}},
       {"relu", {.n = 5, .in = 9, .k = 7, .act = Act::relu}},
@@ -93,7 +95,7 @@ Problem make_problem(const Case& c, const std::string& regime, DType dtype = DTy
   };
   const LinearDesc& d = c.desc;
   const Shape x = features(d.n, d.in), w = features(d.k, d.in), b = features(1, d.k),
-              y = features(d.n, d.k);
+              y{d.n, 1, c.pixels, d.k / c.pixels};
   problem.slots = {in("x", x, data(x)),
                    in("w", w, data(w)),
                    gradient_slot(d.act, y, data(y)),

@@ -34,6 +34,7 @@ std::vector<Case> cases() {
       {"large_values", {2, 5, 3, 40}, {}, 100},
       {"alexnet/lrn1", {2, 27, 27, 96}, {.alpha = 1e-4, .k = 2}, 20},
       {"alexnet/lrn2", {2, 13, 13, 256}, {.alpha = 1e-4, .k = 2}, 20},
+      {"more_than_a_grid", {1, 100, 111, 49}, {.size = 3, .alpha = 1}},
       {"googlenet/lrn", {1, 28, 28, 64}, {.alpha = 1e-4}, 20},
   };
   for (int i = 0; i < 20; ++i) {

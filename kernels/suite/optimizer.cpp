@@ -229,10 +229,12 @@ std::vector<std::pair<AdamOpts, Setting>> adam_cases() {
 
 void sgd(Table& table) {
   for (const auto& [opts, setting] : sgd_cases()) table.check(sgd_problem, opts, setting);
+  table.check(sgd_problem({}, {"more_than_a_grid", kMoreThanAGrid}, DType::f32));
 }
 
 void adam(Table& table) {
   for (const auto& [opts, setting] : adam_cases()) table.check(adam_problem, opts, setting);
+  table.check(adam_problem({}, {"more_than_a_grid", kMoreThanAGrid}, DType::f32));
 }
 
 // What ref makes of the problem, against the formula.

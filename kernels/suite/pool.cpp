@@ -51,6 +51,7 @@ std::vector<Case> ragged_cases() {
       {"global", {3, 7, 7, 33}, square(7, 7)},
       {"wide_channels", {1, 4, 4, 131}, square(2, 2)},
       {"whole_vectors", {2, 9, 7, 32}, square(3, 2, 1, true)},
+      {"more_than_a_grid", kMoreRowsThanAGrid, square(2, 1, 1)},
   };
 }
 

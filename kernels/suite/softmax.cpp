@@ -120,6 +120,13 @@ void log_softmax(Table& table) {
   }
 }
 
+// More rows than a grid has warps.
+void more_than_a_grid(Table& table) {
+  const Case c{features(kMoreThanAGrid / 32 + 1, 2)};
+  table.check(forward_problem(kSoftmax, c, DType::f32));
+  table.check(backward_problem(kSoftmax, c, DType::f32));
+}
+
 // One class: probability one, whatever the logit.
 void one_class(Table& table) {
   for (const Family* family : {&kSoftmax, &kLogSoftmax})
@@ -161,6 +168,7 @@ void add_softmax(Suite& suite) {
   suite.add("Softmax", softmax);
   suite.add("LogSoftmax", log_softmax);
   suite.add("OneClass", one_class);
+  suite.add("MoreThanAGrid", more_than_a_grid);
   suite.add_gradients("MatchDifferences", match_differences);
 }
 

@@ -83,6 +83,7 @@ std::vector<Case> other_cases() {
       {{1, 1, 9, 2}, 5, 1},
       {{1, 13, 1, 3}, 1, 7},
       {{2, 3, 3, 33}, 10, 10},
+      {{1, 521, 520, 2}, 520, 522},  // more than a grid, either way
   };
   for (int i = 0; i < 30; ++i) {
     Draw draw(fmt::format("upsample/random/{}", i));

@@ -60,6 +60,8 @@ TEST_P(LossScaleKernel, TheFirstOverflowIsFound) {
                 count / 3);
     }
   }
+  constexpr std::int64_t kLast = kMoreThanAGrid - 1;
+  EXPECT_EQ(found_at(GetParam(), DType::f32, kMoreThanAGrid, {{kLast, kNan}}), kLast);
 }
 
 TEST_P(LossScaleKernel, OverflowsAreCountedFromTheFirstElement) {

@@ -38,6 +38,7 @@ struct Machine {
   const Launch* launch = nullptr;
   int count = 0, next = 0, left = 0, waiting = 0;  // threads; waiting: at the barrier
   int shuffling[kMostWarps] = {};
+  int held = 0;  // threads that could go on, and have yet to get their turn
   int running = 0;
   Thread threads[kMostThreads];
   int turns[kMostThreads] = {};  // who is first, second, ...
@@ -157,9 +158,10 @@ void release_threads(int begin, int end) {
   }
 }
 
-// Lets the threads go on that have nobody to wait for any more.
+// Lets the threads go on that have nobody to wait for any more; at random some warps only, so that
+// one may be a step or two ahead of another.
 void release_round() {
-  bool any = false;
+  bool any = m.held > 0;
   if (m.waiting == m.count) {
     release_threads(0, m.count);
     m.waiting = 0;
@@ -173,9 +175,13 @@ void release_round() {
   }
   if (!any) die_divergent();
   m.order.choose(m.turns, m.count);
+  const std::uint64_t warps = m.order.choose_warps();
+  m.held = 0;
   for (int i = 0; i < m.count; ++i) {
     const int t = m.turns[i];
-    if (!std::exchange(m.threads[t].released, false)) continue;
+    if (m.threads[t].released && (warps >> t / kWarp & 1) == 0) ++m.held;
+    if (!m.threads[t].released || (warps >> t / kWarp & 1) == 0) continue;
+    m.threads[t].released = false;
     enter(t);
     m.threads[t].fiber->resume(run_threads);
   }

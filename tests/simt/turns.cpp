@@ -32,6 +32,8 @@ void Turns::choose(int* turns, int count) {
     std::swap(turns[i], turns[draw() % static_cast<unsigned>(i + 1)]);
 }
 
+std::uint64_t Turns::choose_warps() { return order_ == Order::random ? draw() : ~std::uint64_t{0}; }
+
 Turns::Walk Turns::walk(std::uint64_t blocks) {
   if (order_ == Order::forward || blocks == 1) return {};
   if (order_ == Order::reverse) return {blocks - 1, blocks - 1};

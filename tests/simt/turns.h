@@ -19,6 +19,9 @@ class Turns {
   // turns[i]: the thread whose turn is the i-th. At random it is another order with every call.
   void choose(int* turns, int count);
 
+  // A bit a warp: whether it goes on, of those that can. At random it is another half every time.
+  std::uint64_t choose_warps();
+
   // Block first, then step blocks further, and so on, modulo their number: each once.
   struct Walk {
     std::uint64_t first = 0, step = 1;
