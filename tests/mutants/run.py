@@ -33,11 +33,12 @@ import faults as lists
 
 PROGRAMS = {"cpu": "bin/kernel_tests", "cuda": "bin/simt_tests"}
 # Of an op: the suites over the backends, and those of one backend's implementations, asked last.
-SUITES = {"loss": ("LossKernel", "LossHistory"), "optimizer": ("OptimizerKernel", "LossScaleKernel")}
+SUITES = {"loss": ("LossKernel", "LossHistory"),
+          "optimizer": ("OptimizerKernel", "LossScaleKernel")}
 FURTHER = {("cpu", op): f"Cpu{name}.*" for op, name in
            (("activation", "Functions"), ("conv2d", "Conv2d"), ("linear", "Linear"),
             ("optimizer", "Optimizers"))}
-RACE_RUNS = 5
+RACE_RUNS = 10
 # How a failing case is named: by the line that repeats it, or else by GoogleTest.
 CASE = re.compile(r"LAMINA_CASE='([^']+)' LAMINA_DTYPE=(\w+)")
 TEST = re.compile(r"^\[  FAILED  \] (\S+?/\S+|Cpu\S+?)(?:,| \()", re.M)
@@ -66,7 +67,8 @@ def plan_runs(fault):
 def run_suite(program, backend, op, environment, further, timeout):
     """(verdict, what it says): passed, failed, crashed, or hung."""
     command = suite_command(program, backend, op, further)
-    environment = {**os.environ, "GOMP_SPINCOUNT": "2000", "LAMINA_PLAN_CACHE": "off", **environment}
+    environment = {**os.environ, "GOMP_SPINCOUNT": "2000", "LAMINA_PLAN_CACHE": "off",
+                   **environment}
     try:
         done = subprocess.run(command, cwd=lists.ROOT, env=environment, timeout=timeout, text=True,
                               errors="replace", stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
@@ -101,8 +103,8 @@ class Build:
         if not (self.folder / target).exists():
             sys.exit(f"{self.folder / target} does not exist; build it first: "
                      f"ninja -C {self.folder} {pathlib.Path(target).name}")
-        text = subprocess.run(["ninja", "-t", "commands", "-s", target], cwd=self.folder, check=True,
-                              text=True, stdout=subprocess.PIPE).stdout
+        text = subprocess.run(["ninja", "-t", "commands", "-s", target], cwd=self.folder,
+                              check=True, text=True, stdout=subprocess.PIPE).stdout
         parts = [[]]
         for word in shlex.split(text):
             parts.append([]) if word == "&&" else parts[-1].append(word)
@@ -198,7 +200,7 @@ def show_table(chosen, verdicts):
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Plant faults in the kernels; the suite finds them.")
+    parser = argparse.ArgumentParser(description="Planted faults, which the suite finds.")
     parser.add_argument("--build", type=pathlib.Path, default="build/default", metavar="DIR")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--only", default="", metavar="REGEX", help="of the name")
@@ -234,8 +236,8 @@ def main():
             verdict, text, built, ran = job.result()
             verdicts[fault.name] = verdict
             times.append((built, ran))
-            print(f"{verdict:9} {fault.name:36} {fault.kind:13} {built:5.1f} + {ran:4.1f} s  {text}",
-                  flush=True)
+            print(f"{verdict:9} {fault.name:36} {fault.kind:13} {built:5.1f} + {ran:4.1f} s  "
+                  f"{text}", flush=True)
             if args.verbose or verdict not in ("found", "crashed", "hung"):
                 print(f"          {fault.why}", flush=True)
     show_table(chosen, verdicts)
