@@ -4,6 +4,7 @@
 #   in kernels/cpu/pool.cpp                     a source or a header of a backend's room
 #   builds kernels/cpu/pool.cpp                 behind a header only: the source that shows it
 #   why the slip, in a sentence
+#   chance the reason                           where a run may miss it: it gets more of them
 #   -old text, to the letter                    it occurs exactly once in the file; the lines of
 #   +new text                                   either side are one text, and + may be missing
 #
@@ -28,6 +29,7 @@ class Fault:
     file: str = ""
     builds: str = ""  # the source that is compiled
     why: str = ""
+    chance: str = ""
     old: str = ""
     new: str = ""
 
@@ -67,7 +69,7 @@ def read_list(backend):
             faults.append(Fault(f"{backend}-{name}", backend, kind, op))
         elif line[:1] in "+-" and line and faults:
             (old if line[0] == "-" else new).append(line[1:])
-        elif line.partition(" ")[0] in ("in", "builds", "why") and faults:
+        elif line.partition(" ")[0] in ("in", "builds", "why", "chance") and faults:
             word, _, value = line.partition(" ")
             setattr(faults[-1], {"in": "file"}.get(word, word), value)
         elif line and not line.startswith("#"):
@@ -81,8 +83,10 @@ def read_all():
 
 
 def sample(faults, count):
-    """A fixed subset: every kind on every backend in turn, the op that was taken least first."""
-    groups = [[fault for fault in faults if (fault.kind, fault.backend) == (kind, backend)]
+    """A fixed subset: every kind on every backend in turn, the op that was taken least first, and
+    nothing that takes luck to find."""
+    groups = [[fault for fault in faults
+               if (fault.kind, fault.backend) == (kind, backend) and not fault.chance]
               for kind in KINDS for backend in BACKENDS]
     taken, ops = [], {}
     while len(taken) < count and any(groups):

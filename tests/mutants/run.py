@@ -10,7 +10,7 @@
 # build; those of CUDA run on the host (tests/simt), so no GPU is needed. A fault is found when the
 # program says which case failed; a crash counts when the program had said which test it was in,
 # and a hang when it ran into --timeout: both are named as such. Races may hide: a cuda variant runs
-# in up to three orders of its threads, a race on cpu up to RACE_RUNS times.
+# in up to three orders of its threads, and a fault that takes chance up to CHANCES times.
 # Ends with 1 when a fault survives, with 2 when a variant cannot be built or the suite fails
 # without a fault.
 # SPDX-License-Identifier: Apache-2.0
@@ -38,7 +38,7 @@ SUITES = {"loss": ("LossKernel", "LossHistory"),
 FURTHER = {("cpu", op): f"Cpu{name}.*" for op, name in
            (("activation", "Functions"), ("conv2d", "Conv2d"), ("linear", "Linear"),
             ("optimizer", "Optimizers"))}
-RACE_RUNS = 10
+CHANCES = 10
 # How a failing case is named: by the line that repeats it, or else by GoogleTest.
 CASE = re.compile(r"LAMINA_CASE='([^']+)' LAMINA_DTYPE=(\w+)")
 TEST = re.compile(r"^\[  FAILED  \] (\S+?/\S+|Cpu\S+?)(?:,| \()", re.M)
@@ -59,8 +59,8 @@ def plan_runs(fault):
         orders = ("forward", "reverse", "random") if fault.kind == "race" else ("forward",)
         return [({"LAMINA_SIMT_ORDER": order}, False) for order in orders]
     # Threads that wait without sleep start together, so that races meet.
-    races = [({"OMP_WAIT_POLICY": "active", "GOMP_SPINCOUNT": "10000000"}, False)] * RACE_RUNS
-    runs = races if fault.kind == "race" else [({}, False)]
+    races = [({"OMP_WAIT_POLICY": "active", "GOMP_SPINCOUNT": "10000000"}, False)] * CHANCES
+    runs = races if fault.chance else [({}, False)]
     return runs + [({}, True)] * (("cpu", fault.op) in FURTHER)
 
 
