@@ -20,6 +20,11 @@ BACKENDS = ("cpu", "cuda")
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
+def refuse(text):
+    print(text, file=sys.stderr)
+    sys.exit(2)
+
+
 @dataclasses.dataclass
 class Fault:
     name: str
@@ -38,8 +43,8 @@ class Fault:
         text = (ROOT / self.file).read_text()
         count = text.count(self.old)
         if count != 1:
-            sys.exit(f"{self.name}: its old text occurs {count} times in {self.file}, not once; "
-                     f"keep tests/mutants/{self.backend}.faults in step with the code.\n{self.old}")
+            refuse(f"{self.name}: its old text occurs {count} times in {self.file}, not once; "
+                   f"keep tests/mutants/{self.backend}.faults in step with the code.\n{self.old}")
         return text.replace(self.old, self.new)
 
 
@@ -54,8 +59,8 @@ def read_list(backend):
             fault.old, fault.new = "\n".join(old), "\n".join(new)
             fault.builds = fault.builds or fault.file
             if not (fault.file and fault.why and fault.old) or fault.builds.endswith(".h"):
-                sys.exit(f"{path.name}: {fault.name} lacks its file, its reason, its old text or "
-                         "the source that a header is built with.")
+                refuse(f"{path.name}: {fault.name} lacks its file, its reason, its old text or "
+                       "the source that a header is built with.")
         old.clear()
         new.clear()
 
@@ -65,7 +70,7 @@ def read_list(backend):
             finish()
             name, kind, op = head.groups()
             if kind not in KINDS or any(name == fault.name for fault in faults):
-                sys.exit(f"{path.name}:{number}: no such kind, or a second {name}: {line}")
+                refuse(f"{path.name}:{number}: no such kind, or a second {name}: {line}")
             faults.append(Fault(f"{backend}-{name}", backend, kind, op))
         elif line[:1] in "+-" and line and faults:
             (old if line[0] == "-" else new).append(line[1:])
@@ -73,7 +78,7 @@ def read_list(backend):
             word, _, value = line.partition(" ")
             setattr(faults[-1], {"in": "file"}.get(word, word), value)
         elif line and not line.startswith("#"):
-            sys.exit(f"{path.name}:{number}: not a line of a list of faults: {line}")
+            refuse(f"{path.name}:{number}: not a line of a list of faults: {line}")
     finish()
     return faults
 

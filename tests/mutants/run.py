@@ -11,8 +11,8 @@
 # program says which case failed; a crash counts when the program had said which test it was in,
 # and a hang when it ran into --timeout: both are named as such. Races may hide: a cuda variant runs
 # in up to three orders of its threads, and a fault that takes chance up to CHANCES times.
-# Ends with 1 when a fault survives, with 2 when a variant cannot be built or the suite fails
-# without a fault.
+# Ends with 1 when a fault survives, with 2 when a variant cannot be built, the list is out of step
+# with the code, or the suite fails without a fault.
 # SPDX-License-Identifier: Apache-2.0
 import argparse
 import collections
@@ -101,8 +101,8 @@ class Build:
 
     def link_command(self, target):
         if not (self.folder / target).exists():
-            sys.exit(f"{self.folder / target} does not exist; build it first: "
-                     f"ninja -C {self.folder} {pathlib.Path(target).name}")
+            lists.refuse(f"{self.folder / target} does not exist; build it first: "
+                         f"ninja -C {self.folder} {pathlib.Path(target).name}")
         text = subprocess.run(["ninja", "-t", "commands", "-s", target], cwd=self.folder,
                               check=True, text=True, stdout=subprocess.PIPE).stdout
         parts = [[]]
@@ -111,7 +111,7 @@ class Build:
         for words in parts:
             if "-o" in words and words[words.index("-o") + 1] == target:
                 return words
-        sys.exit(f"no command of ninja's links {target}: {text}")
+        lists.refuse(f"no command of ninja's links {target}: {text}")
 
     def variant(self, fault, folder):
         """The program with the fault in it; None and the compiler's words where there is none."""
@@ -120,7 +120,7 @@ class Build:
         copy.write_text(fault.mutated())
         source = str(lists.ROOT / fault.builds)
         if (fault.backend, source) not in self.compile:
-            sys.exit(f"{fault.name}: {fault.builds} is not compiled for {fault.backend} there.")
+            lists.refuse(f"{fault.name}: {fault.builds} is not compiled for {fault.backend} there.")
         words, directory = self.compile[fault.backend, source]
         words = list(words)
         target = words.index("-o") + 1
