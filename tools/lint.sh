@@ -106,15 +106,22 @@ report "kernels, files and the core know no graph" \
 # A header with LAMINA_OP is a contract; beside the ops a room may keep helpers of its own.
 mapfile -t ops < <(git ls-files 'kernels/*.h' ':!kernels/*/*' ':!kernels/op.h' | xargs grep -l 'LAMINA_OP(' |
   xargs -n 1 basename -s .h)
-for room in ref cpu cuda; do
+for room in ref cpu cuda suite; do
   report "kernels/$room has a source for each of the ${#ops[@]} op headers" "$(
     for op in "${ops[@]}"; do
       [ -e "kernels/$room/$op.cpp" ] || [ -e "kernels/$room/$op.cu" ] || echo "missing: kernels/$room/$op.cpp"
     done)"
 done
+# Every entry point of a contract is called by the cases of its op.
+report "kernels/suite calls every op" "$(
+  for op in "${ops[@]}"; do
+    sed -n 's/^LAMINA_OP(\(.*\))$/\1/p' "kernels/$op.h" | while read -r entry; do
+      grep -qw "$entry" "kernels/suite/$op.cpp" || echo "kernels/$op.h: $entry has no case"
+    done
+  done)"
 
 declare -A ceiling=(
-  [engine]=10500 [kernels]=19000 [layers]=1500 [nets]=2200 [tools]=9000 [tests]=15500)
+  [engine]=10500 [kernels]=19000 [layers]=1500 [nets]=2200 [tools]=10500 [tests]=15500)
 for room in engine kernels layers nets tools tests; do
   lines=$(git ls-files -z "$room" | grep -zE '\.(h|cpp|cu|cuh|sh|py)$' | xargs -0 -r cat | wc -l)
   over=""

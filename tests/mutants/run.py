@@ -32,15 +32,14 @@ import time
 import faults as lists
 
 PROGRAMS = {"cpu": "bin/kernel_tests", "cuda": "bin/simt_tests"}
-# Of an op: the suites over the backends, and those of one backend's implementations, asked last.
-SUITES = {"loss": ("LossKernel", "LossHistory"),
-          "optimizer": ("OptimizerKernel", "LossScaleKernel")}
+# Of an op: what is tested beside its tables, and one backend's implementations, asked last.
+SUITES = {"loss": ("LossHistory",), "optimizer": ("LossScaleKernel",)}
 FURTHER = {("cpu", op): f"Cpu{name}.*" for op, name in
            (("activation", "Functions"), ("conv2d", "Conv2d"), ("linear", "Linear"),
             ("optimizer", "Optimizers"))}
 CHANCES = 10
 # How a failing case is named: by the line that repeats it, or else by GoogleTest.
-CASE = re.compile(r"LAMINA_CASE='([^']+)' LAMINA_DTYPE=(\w+)")
+CASE = re.compile(r"--case '([^']+)' --pass (\w+) --dtype (\w+)")
 TEST = re.compile(r"^\[  FAILED  \] (\S+?/\S+|Cpu\S+?)(?:,| \()", re.M)
 RUNNING = re.compile(r"^\[ RUN      \] (\S+)", re.M)
 
@@ -48,8 +47,8 @@ RUNNING = re.compile(r"^\[ RUN      \] (\S+)", re.M)
 def suite_command(program, backend, op, further=False):
     """What runs the cases of an op: the one place that knows the program's arguments."""
     name = "".join(word.capitalize() for word in op.split("_"))
-    suites = SUITES.get(op, (f"{name}Kernel",))
-    wanted = FURTHER[backend, op] if further else ":".join(f"*{s}.*/{backend}" for s in suites)
+    suites = (op, f"*{name}Kernel") + tuple(f"*{suite}" for suite in SUITES.get(op, ()))
+    wanted = FURTHER[backend, op] if further else ":".join(f"{s}.*/{backend}" for s in suites)
     return [str(program), f"--gtest_filter={wanted}", "--gtest_fail_fast"]
 
 
