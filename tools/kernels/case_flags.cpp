@@ -78,7 +78,13 @@ void CaseFlags::settle() {
   LAMINA_CHECK(batch >= 0, "--batch {} is negative.", batch);
 }
 
-BackendKind CaseFlags::backend() const { return open_device(device, 0).backend(); }
+CaseFlags::Chosen CaseFlags::choose_backend() const {
+  const Context ctx = open_device(device, 0);
+  const BackendKind kind = ctx.backend();
+  // CUDA kernels that run on the host have the host's memory: tests/simt.
+  const bool on_host = kind == BackendKind::cuda && !ctx.device().free_bytes();
+  return {kind, on_host || kind == BackendKind::ref};
+}
 
 bool CaseFlags::wants(const suite::Suite::Entry& entry) const {
   const bool of_nets = entry.name == "LayersOfNets";

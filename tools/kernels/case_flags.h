@@ -27,7 +27,11 @@ struct CaseFlags {
   void settle();
 
   // The backend of --device; auto is CUDA where it can run and else the CPU, and is said on stderr.
-  BackendKind backend() const;
+  struct Chosen {
+    BackendKind backend;
+    bool plain;  // loops for checking alone: whole layers would take them hours
+  };
+  Chosen choose_backend() const;
 
   bool wants(const suite::Suite::Entry& entry) const;
   bool wants(const suite::CaseKey& key) const;

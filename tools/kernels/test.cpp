@@ -35,12 +35,16 @@ void write_text(const std::string& path, const std::string& text) {
     write_file_atomically(path, text);
 }
 
+bool with_nets(const TestFlags& flags, bool plain) {
+  return !flags.no_nets && !(plain && flags.cases.nets.empty());
+}
+
 void test(const TestFlags& flags, const std::string& program) {
   CaseFlags cases = flags.cases;
   cases.settle();
   suite::Suite suite;
-  if (!flags.no_nets) add_net_layers(suite, cases);
-  const BackendKind backend = cases.backend();
+  const auto [backend, plain] = cases.choose_backend();
+  if (with_nets(flags, plain)) add_net_layers(suite, cases);
   // Where CSV goes to stdout, the rest goes elsewhere.
   std::FILE* const out = flags.csv == "-" || flags.junit == "-" ? stderr : stdout;
 
@@ -110,11 +114,12 @@ void list(const TestFlags& flags) {
   CaseFlags cases = flags.cases;
   cases.settle();
   suite::Suite suite;
-  if (!flags.no_nets) add_net_layers(suite, cases);
+  const auto [backend, plain] = cases.choose_backend();
+  if (with_nets(flags, plain)) add_net_layers(suite, cases);
   run_tables(
       cases,
       suite,
-      {.backend = cases.backend(),
+      {.backend = backend,
        .report =
            [](const CaseReport& report) {
              if (report.left_out.empty())
