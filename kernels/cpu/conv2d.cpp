@@ -63,15 +63,10 @@ class LinearConv2d final : public NamedConv2d {
   std::unique_ptr<Linear> linear_;
 };
 
-// Which passes our own kernels take from oneDNN.
-struct Passes {
-  bool forward = false, data = false, weights = false;
-};
-
 // Some passes by our own kernels, the others by oneDNN.
 class MixedConv2d final : public NamedConv2d {
  public:
-  MixedConv2d(Context& ctx, const Conv2dDesc& desc, const Passes& own)
+  MixedConv2d(Context& ctx, const Conv2dDesc& desc, const OwnPasses& own)
       : own_(own),
         images_(make_images_conv2d(ctx, with_passes(desc, own.data, own.weights))),
         dnnl_(make_dnnl_conv2d(ctx, with_passes(desc, !own.data, !own.weights))) {}
@@ -115,7 +110,7 @@ class MixedConv2d final : public NamedConv2d {
   }
   NamedConv2d& of(bool own) const { return own ? *images_ : *dnnl_; }
 
-  Passes own_;
+  OwnPasses own_;
   std::unique_ptr<NamedConv2d> images_, dnnl_;
 };
 
@@ -126,7 +121,7 @@ double fill(std::int64_t count) {
 // Which passes our kernels do faster, by a model of both: arithmetic in GFLOP/s, shares of lanes in
 // use, nanoseconds. It is fitted to 27 small shapes (1 to 32 channels, windows 1, 3 and 5) and asks
 // for no timing, so that a net always computes the same bits.
-Passes faster_by_images(const Conv2dDesc& d) {
+OwnPasses faster_by_images(const Conv2dDesc& d) {
   if (!kWideVectors) return {};  // sixteen lanes need the registers of AVX-512
   const Shape y = d.y();
   const auto flops = static_cast<double>(2 * y.per_sample() * d.r * d.s * d.x.c);
@@ -169,6 +164,14 @@ std::unique_ptr<NamedConv2d> make_linear_conv2d(Context& ctx, const Conv2dDesc& 
   return std::make_unique<LinearConv2d>(ctx, desc);
 }
 
+OwnPasses own_passes(const Conv2dDesc& d) {
+  if (linear_conv2d_can_run(d)) {
+    const bool own = linear_is_own({.n = d.x.n, .in = d.x.per_sample(), .k = d.k});
+    return {own, own, own};
+  }
+  return images_conv2d_can_run(d) ? faster_by_images(d) : OwnPasses{};
+}
+
 std::unique_ptr<Conv2d> make_conv2d_by(Context& ctx, const Conv2dDesc& desc, Conv2dImpl impl) {
   checks::conv2d(ctx, desc);
   switch (impl) {
@@ -182,8 +185,7 @@ std::unique_ptr<Conv2d> make_conv2d_by(Context& ctx, const Conv2dDesc& desc, Con
       break;
   }
   if (linear_conv2d_can_run(desc)) return make_linear_conv2d(ctx, desc);
-  if (!images_conv2d_can_run(desc)) return make_dnnl_conv2d(ctx, desc);
-  const Passes own = faster_by_images(desc);
+  const OwnPasses own = own_passes(desc);
   const bool data = own.data || !desc.backward_data;
   const bool weights = own.weights || !desc.backward_weights;
   if (own.forward && data && weights) return make_images_conv2d(ctx, desc);

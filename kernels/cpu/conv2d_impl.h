@@ -9,6 +9,13 @@ namespace lamina::cpu {
 // automatic: each pass by the one that should be fastest, from the shapes alone.
 enum class Conv2dImpl { automatic, images, linear, dnnl };
 
+// Which passes of a convolution are our own kernels' when the choice is automatic; oneDNN has the
+// others.
+struct OwnPasses {
+  bool forward = false, data = false, weights = false;
+};
+OwnPasses own_passes(const Conv2dDesc& desc);
+
 // An implementation, with a name for each pass.
 struct Conv2dNames {
   std::string forward, data, weights;

@@ -7,12 +7,16 @@
 
 namespace lamina::cpu {
 
-std::unique_ptr<Linear> make_linear_by(Context& ctx, const LinearDesc& desc, LinearImpl impl) {
-  checks::linear(ctx, desc);
+bool linear_is_own(const LinearDesc& desc) {
   // oneDNN blocks for the caches, which pays off once the weights fill the second level.
   constexpr std::int64_t kSmall = 1 << 18;
+  return kWideVectors && desc.in * desc.k <= kSmall;
+}
+
+std::unique_ptr<Linear> make_linear_by(Context& ctx, const LinearDesc& desc, LinearImpl impl) {
+  checks::linear(ctx, desc);
   if (impl == LinearImpl::automatic)
-    impl = kWideVectors && desc.in * desc.k <= kSmall ? LinearImpl::direct : LinearImpl::dnnl;
+    impl = linear_is_own(desc) ? LinearImpl::direct : LinearImpl::dnnl;
   return impl == LinearImpl::direct ? make_direct_linear(ctx, desc) : make_dnnl_linear(ctx, desc);
 }
 

@@ -8,6 +8,9 @@ namespace lamina::cpu {
 
 enum class LinearImpl { automatic, direct, dnnl };
 
+// Whether automatic means direct.
+bool linear_is_own(const LinearDesc& desc);
+
 // Our own products, for layers whose weights stay in the cache (linear_direct.cpp); any shape.
 std::unique_ptr<Linear> make_direct_linear(Context& ctx, const LinearDesc& desc);
 

@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "kernels/suite/peers_dnnl.h"
 #include "kernels/suite/suite.h"
 
 namespace lamina::suite {
@@ -30,6 +31,7 @@ Problem forward_problem(Act act, const Shape& shape, DType dtype) {
   problem.round_inputs();
   problem.body = [act](Call& call) { act_forward(call.ctx(), act, call["x"], call["y"]); };
   problem.in_place = {{"y", "x"}};
+  set_activation_peer(problem, act);
   return problem;
 }
 
@@ -49,6 +51,7 @@ Problem backward_problem(Act act, const Problem& forward) {
     act_backward(call.ctx(), act, call["y"], call["dy"], call["dx"]);
   };
   problem.in_place = {{"dx", "dy"}};
+  set_activation_peer(problem, act);
   return problem;
 }
 

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "kernels/suite/peers_dnnl.h"
 #include "kernels/suite/suite.h"
 
 namespace lamina::suite {
@@ -29,6 +30,7 @@ Problem make_problem(const Case& c, const std::string& regime, DType dtype = DTy
                    out("y", y, exactly()),
                    out("dx", c.x, exactly())};
   problem.round_inputs();
+  set_adaptive_pool_peer(problem);
   problem.body = [](Call& call) {
     if (call["y"]) adaptive_avg_pool_forward(call.ctx(), call["x"], call["y"]);
     if (call["dx"]) adaptive_avg_pool_backward(call.ctx(), call["dy"], call["dx"]);

@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "kernels/suite/peers_dnnl.h"
 #include "kernels/suite/suite.h"
 
 namespace lamina::suite {
@@ -59,6 +60,7 @@ Problem forward_problem(const AddOpts& opts,
     add_forward(call.ctx(), opts, call["a"], call["b"], call["y"]);
   };
   problem.in_place = {{"y", opts.scale == 1 ? "a" : "b"}};
+  set_add_peer(problem, opts);
   return problem;
 }
 

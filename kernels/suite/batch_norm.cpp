@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include "kernels/suite/peers_dnnl.h"
 #include "kernels/suite/suite.h"
 
 namespace lamina::suite {
@@ -149,6 +150,7 @@ Problem train_problem(const Case& c, DType dtype = DType::f32) {
   for (const char* name : {"mean", "running_mean"}) problem.slot(name).budget = {units, {x_size}};
   // A mean that is off by one rounding leaves the variance nearly alone, so these are relative.
   for (const char* name : {"invstd", "running_var"}) problem.slot(name).budget = {units};
+  set_batch_norm_peer(problem, c.opts);
   return problem;
 }
 
@@ -163,6 +165,7 @@ Problem infer_problem(const Case& c, DType dtype) {
   problem.slot("y").budget = {
       16, normalised_size(c, problem, problem.slot("running_mean").values, invstd)};
   problem.in_place = {{"y", c.shortcut ? "z" : "x"}};
+  set_batch_norm_peer(problem, c.opts);
   return problem;
 }
 
@@ -222,6 +225,7 @@ Problem backward_problem(const Case& c, DType dtype) {
   };
   problem.in_place = {{"dx", "dy"}};
   add_gradients(c, problem, problem.slot("mean").values, problem.slot("invstd").values);
+  set_batch_norm_peer(problem, c.opts);
   return problem;
 }
 
@@ -246,6 +250,7 @@ Problem frozen_problem(const Case& c, DType dtype) {
   Values invstd = problem.slot("running_var").values;
   for (double& v : invstd) v = 1 / std::sqrt(v + c.opts.eps);
   add_gradients(c, problem, problem.slot("running_mean").values, invstd);
+  set_batch_norm_peer(problem, c.opts);
   return problem;
 }
 
@@ -261,6 +266,7 @@ Problem without_dx(Problem problem) {
   problem.name += "_no_dx";
   std::erase_if(problem.slots, [](const Slot& slot) { return slot.name == "dx"; });
   problem.in_place.clear();
+  problem.peer = {};  // which cannot leave dx out
   return problem;
 }
 

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "kernels/suite/peers_dnnl.h"
 #include "kernels/suite/suite.h"
 
 namespace lamina::suite {
@@ -40,6 +41,7 @@ Problem concat_problem(const Case& c, DType dtype) {
     for (std::size_t i = 0; i < count; ++i) x.push_back(call[fmt::format("x{}", i)]);
     concat(call.ctx(), x, call["y"]);
   };
+  set_concat_peer(problem);
   return problem;
 }
 

@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <array>
 
+#include "kernels/cpu/conv2d_impl.h"
 #include "kernels/suite/fused_act.h"
+#include "kernels/suite/peers_dnnl.h"
 #include "kernels/suite/product_layers.h"
 #include "kernels/suite/suite.h"
 
@@ -194,6 +196,10 @@ std::vector<Case> random_cases(int count) {
 // Bias and activation may come after the library, to what it has stored.
 int stores_of(const Conv2dDesc& d) { return d.bias || d.act != Act::none ? 1 : 0; }
 
+std::unique_ptr<Conv2d> by_dnnl(Context& ctx, const Conv2dDesc& d) {
+  return cpu::make_conv2d_by(ctx, d, cpu::Conv2dImpl::dnnl);
+}
+
 Problem make_problem(const Case& c, const std::string& regime, DType dtype = DType::f32) {
   const bool whole = regime == "exact";
   Problem problem{.name = "conv2d/" + c.name + "/" + regime,
@@ -227,17 +233,16 @@ Problem make_problem(const Case& c, const std::string& regime, DType dtype = DTy
   const std::int64_t sum = d.r * d.s * d.x.c / d.groups + 1;
   if (whole && ((dtype == DType::bf16 && sum > 256) || (dtype == DType::f16 && sum > 2048)))
     problem.unfit = "sums not representable";
-  problem.body = [d, output = output_for_backward(d.act, regime)](Call& call) {
-    Conv2dDesc typed = d;
-    typed.dtype = call.dtype();
-    auto& plan = call.keep([&] { return make_conv2d(call.ctx(), typed); });
-    const auto workspace = [&] { return call.workspace(plan.workspace_bytes()); };
-    if (call["y"]) plan.forward(call["x"], call["w"], call["b"], call["y"], workspace());
-    if (call["dw"])
-      plan.backward_weights(
-          call["x"], call[output], call["dy"], call["dw"], call["db"], workspace());
-    if (call["dx"]) plan.backward_data(call["dy"], call["w"], call["dx"], workspace());
-  };
+  const std::string output = output_for_backward(d.act, regime);
+  problem.body = [d, output](Call& call) { run_passes(call, make_conv2d, d, output); };
+  const cpu::OwnPasses own = cpu::own_passes(d);
+  if (own.forward) problem.peer_passes.emplace_back("forward");
+  if (own.weights) problem.peer_passes.emplace_back("weights");
+  if (own.data) problem.peer_passes.emplace_back("data");
+  if (dtype == DType::f32 && !problem.peer_passes.empty()) {
+    problem.peer_name = dnnl_name();
+    problem.peer = [d, output](Call& call) { run_passes(call, by_dnnl, d, output); };
+  }
   // With stride or padding beyond the window, much of x may meet no weight at all.
   problem.slot("dx").sparse = d.stride_h > d.r || d.stride_w > d.s;
   return problem;

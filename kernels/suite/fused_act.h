@@ -54,4 +54,16 @@ inline std::string output_for_backward(Act act, const std::string& regime) {
   return act == Act::none || regime == "difference" ? "y" : "saved";
 }
 
+// The passes whose outputs the problem has, by the plan that make(ctx, desc) gives.
+template <class Make, class Desc>
+void run_passes(Call& call, const Make& make, Desc desc, const std::string& output) {
+  desc.dtype = call.dtype();
+  auto& plan = call.keep([&] { return make(call.ctx(), desc); });
+  const auto workspace = [&] { return call.workspace(plan.workspace_bytes()); };
+  if (call["y"]) plan.forward(call["x"], call["w"], call["b"], call["y"], workspace());
+  if (call["dw"])
+    plan.backward_weights(call["x"], call[output], call["dy"], call["dw"], call["db"], workspace());
+  if (call["dx"]) plan.backward_data(call["dy"], call["w"], call["dx"], workspace());
+}
+
 }  // namespace lamina::suite

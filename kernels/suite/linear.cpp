@@ -4,7 +4,9 @@
 
 #include <array>
 
+#include "kernels/cpu/linear_impl.h"
 #include "kernels/suite/fused_act.h"
+#include "kernels/suite/peers_dnnl.h"
 #include "kernels/suite/product_layers.h"
 #include "kernels/suite/suite.h"
 
@@ -81,6 +83,10 @@ std::vector<Case> random_cases(int count) {
 // Bias and activation may come after the library, to what it has stored.
 int stores_of(const LinearDesc& d) { return d.bias || d.act != Act::none ? 1 : 0; }
 
+std::unique_ptr<Linear> by_dnnl(Context& ctx, const LinearDesc& d) {
+  return cpu::make_linear_by(ctx, d, cpu::LinearImpl::dnnl);
+}
+
 Problem make_problem(const Case& c, const std::string& regime, DType dtype = DType::f32) {
   const bool whole = regime == "exact";
   Problem problem{.name = "linear/" + c.name + "/" + regime,
@@ -114,17 +120,12 @@ Problem make_problem(const Case& c, const std::string& regime, DType dtype = DTy
   const std::int64_t sum = d.in + 1;
   if (whole && ((dtype == DType::bf16 && sum > 256) || (dtype == DType::f16 && sum > 2048)))
     problem.unfit = "sums not representable";
-  problem.body = [d, output = output_for_backward(d.act, regime)](Call& call) {
-    LinearDesc typed = d;
-    typed.dtype = call.dtype();
-    auto& plan = call.keep([&] { return make_linear(call.ctx(), typed); });
-    const auto workspace = [&] { return call.workspace(plan.workspace_bytes()); };
-    if (call["y"]) plan.forward(call["x"], call["w"], call["b"], call["y"], workspace());
-    if (call["dw"])
-      plan.backward_weights(
-          call["x"], call[output], call["dy"], call["dw"], call["db"], workspace());
-    if (call["dx"]) plan.backward_data(call["dy"], call["w"], call["dx"], workspace());
-  };
+  const std::string output = output_for_backward(d.act, regime);
+  problem.body = [d, output](Call& call) { run_passes(call, make_linear, d, output); };
+  if (dtype == DType::f32 && cpu::linear_is_own(d)) {
+    problem.peer_name = dnnl_name();
+    problem.peer = [d, output](Call& call) { run_passes(call, by_dnnl, d, output); };
+  }
   return problem;
 }
 

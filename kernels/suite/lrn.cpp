@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "kernels/suite/peers_dnnl.h"
 #include "kernels/suite/suite.h"
 
 namespace lamina::suite {
@@ -68,6 +69,7 @@ Problem make_problem(const Case& c, DType dtype = DType::f32) {
                    out("y", c.shape, {}),
                    out("dx", c.shape, {})};
   problem.round_inputs();
+  set_lrn_peer(problem, c.opts);
   const Values &x = problem.slot("x").values, &dy = problem.slot("dy").values;
   // dx without its cancellations.
   Values scale(x.size(), c.opts.k), size(x.size());

@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "kernels/suite/peers_dnnl.h"
 #include "kernels/suite/suite.h"
 
 namespace lamina::suite {
@@ -130,6 +131,7 @@ Problem max_problem(const Case& c, const std::string& regime, DType dtype = DTyp
   };
   problem.slots.push_back(out("dx", c.x, exactly()));
   problem.slot("dx").sparse = true;  // one winner a window
+  set_max_pool_peer(problem, c.opts);
   if (regime != "difference") find_winners(problem);
   return problem;
 }
@@ -166,6 +168,7 @@ Problem avg_problem(const Case& c, const std::string& regime, DType dtype = DTyp
                    out("dx", c.x, exactly())};
   problem.round_inputs();
   problem.slot("dx").sparse = c.opts.stride_h > c.opts.r || c.opts.stride_w > c.opts.s;
+  set_avg_pool_peer(problem, c.opts);
   problem.body = [opts = c.opts](Call& call) {
     if (call["y"]) avg_pool_forward(call.ctx(), opts, call["x"], call["y"]);
     if (call["dx"]) avg_pool_backward(call.ctx(), opts, call["dy"], call["dx"]);

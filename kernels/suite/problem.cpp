@@ -107,6 +107,7 @@ Problem restricted(const Problem& problem, const Pass& pass) {
   Problem part = problem;
   part.pass = pass.name;
   part.passes.clear();
+  if (!part.peer_passes.empty() && !among(part.peer_passes, pass.name)) part.peer = {};
   part.slots.clear();
   for (const Slot& slot : problem.slots) {
     const bool written = among(pass.writes, slot.name);
@@ -122,6 +123,7 @@ Problem restricted(const Problem& problem, const Pass& pass) {
 
 Problem sliced(Problem problem, const std::vector<std::string>& names) {
   problem.in_place.clear();
+  problem.peer = {};
   problem.name += "/slices";
   for (const std::string& name : names) {
     problem.name += "_" + name;

@@ -134,6 +134,7 @@ struct Problem {
   // The same work by a library, where we have a kernel of our own.
   std::function<void(Call&)> peer = {};
   std::string peer_name = {};
+  std::vector<std::string> peer_passes = {};  // that the peer makes; empty: all
 
   // Rounds what goes in to the dtypes it goes in with.
   void round_inputs();
@@ -147,7 +148,8 @@ struct Problem {
 // The problem with the tensors of one of its passes; the body leaves out what has no output.
 Problem restricted(const Problem& problem, const Pass& pass);
 
-// The problem with these tensors as slices of channels of wider maps; not in place then.
+// The problem with these tensors as slices of channels of wider maps; not in place then, and
+// without a peer.
 Problem sliced(Problem problem, const std::vector<std::string>& names);
 
 // The problem of a layer of a net under its name; judged however large it is.

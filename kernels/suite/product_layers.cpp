@@ -7,10 +7,11 @@
 
 #include <algorithm>
 
-#include "kernels/conv2d.h"
-#include "kernels/linear.h"
+#include "kernels/cpu/conv2d_impl.h"
+#include "kernels/cpu/linear_impl.h"
 #include "kernels/suite/channel_map.h"
 #include "kernels/suite/fused_act.h"
+#include "kernels/suite/peers_dnnl.h"
 
 namespace lamina::suite {
 namespace {
@@ -35,7 +36,8 @@ LinearDesc linear_desc(const Conv2dDesc& d, DType dtype) {
   return {.n = d.x.n, .in = d.x.c, .k = d.k, .bias = d.bias, .act = d.act, .dtype = dtype};
 }
 
-void run(Call& call, const Layer& layer, const std::string& pass) {
+// By oneDNN, or by what the backend chooses.
+void run(Call& call, const Layer& layer, const std::string& pass, bool by_dnnl = false) {
   const Tensor x = call["x"], w = call["w"], b = call["b"], y = call["y"];
   const auto passes = [&](auto& plan) {
     void* const workspace = call.workspace(plan.workspace_bytes());
@@ -46,11 +48,18 @@ void run(Call& call, const Layer& layer, const std::string& pass) {
   };
   const Conv2dDesc& d = layer.d;
   if (layer.linear) {
-    passes(call.keep([&] { return make_linear(call.ctx(), linear_desc(d, call.dtype())); }));
+    const LinearDesc typed = linear_desc(d, call.dtype());
+    passes(call.keep([&] {
+      return by_dnnl ? cpu::make_linear_by(call.ctx(), typed, cpu::LinearImpl::dnnl)
+                     : make_linear(call.ctx(), typed);
+    }));
   } else {
     Conv2dDesc typed = d;
     typed.dtype = call.dtype();
-    passes(call.keep([&] { return make_conv2d(call.ctx(), typed); }));
+    passes(call.keep([&] {
+      return by_dnnl ? cpu::make_conv2d_by(call.ctx(), typed, cpu::Conv2dImpl::dnnl)
+                     : make_conv2d(call.ctx(), typed);
+    }));
   }
 }
 
@@ -59,6 +68,14 @@ std::string describe(const Layer& layer, DType dtype, Context& ctx) {
   Conv2dDesc typed = layer.d;
   typed.dtype = dtype;
   return make_conv2d(ctx, typed)->describe();
+}
+
+// Whether the backend cpu makes the pass by a kernel of ours.
+bool is_own(const Layer& layer, const std::string& pass) {
+  const Conv2dDesc& d = layer.d;
+  if (layer.linear) return cpu::linear_is_own({.n = d.x.n, .in = d.x.c, .k = d.k});
+  const cpu::OwnPasses own = cpu::own_passes(d);
+  return pass == "forward" ? own.forward : pass == "weights" ? own.weights : own.data;
 }
 
 Shape filters(const Conv2dDesc& d) { return {d.k, d.r, d.s, d.x.c / d.groups}; }
@@ -187,6 +204,10 @@ Problem layer_problem(
                   .flops = 2 * layer.products()};
   problem.body = [layer, pass](Call& call) { run(call, layer, pass); };
   problem.implementation = [layer, dtype](Context& ctx) { return describe(layer, dtype, ctx); };
+  if (dtype == DType::f32 && is_own(layer, pass)) {
+    problem.peer_name = dnnl_name();
+    problem.peer = [layer, pass](Call& call) { run(call, layer, pass, /*by_dnnl=*/true); };
+  }
   Draw draw(problem.name + pass);
   auto made = std::make_shared<PassOf>(
       pass == "forward"   ? forward_of(layer, exact, std::move(problem), draw)

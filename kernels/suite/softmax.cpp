@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "kernels/suite/peers_dnnl.h"
 #include "kernels/suite/suite.h"
 
 namespace lamina::suite {
@@ -39,6 +40,7 @@ Problem forward_problem(const Family& family, const Case& c, DType dtype) {
   problem.round_inputs();
   problem.body = [&family](Call& call) { family.forward(call.ctx(), call["x"], call["y"]); };
   problem.in_place = {{"y", "x"}};
+  set_softmax_peer(problem, family.logarithm);
   const Values& x = problem.slot("x").values;
   const Values y = execute_ref(problem).values.at("y");
   const auto length = static_cast<std::size_t>(c.shape.per_sample());
@@ -65,6 +67,7 @@ Problem backward_problem(const Family& family, const Case& c, DType dtype) {
     family.backward(call.ctx(), call["y"], call["dy"], call["dx"]);
   };
   problem.in_place = {{"dx", "dy"}};
+  set_softmax_peer(problem, family.logarithm);
   const Values& dy = problem.slot("dy").values;
   const auto length = static_cast<std::size_t>(c.shape.per_sample());
   Values size(y.size());

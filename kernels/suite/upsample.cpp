@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "kernels/suite/peers_dnnl.h"
 #include "kernels/suite/suite.h"
 
 namespace lamina::suite {
@@ -31,6 +32,7 @@ Problem make_problem(const Case& c, const std::string& regime, DType dtype = DTy
                    out("y", y, exactly()),
                    out("dx", c.x, exactly())};
   problem.round_inputs();
+  set_upsample_peer(problem);
   // Going down by more than two, whole rows are never looked at.
   problem.slot("dx").sparse = 2 * c.p < c.x.h || 2 * c.q < c.x.w;
   problem.body = [](Call& call) {
