@@ -18,8 +18,9 @@ namespace lamina::suite {
 using DnnlArgs = std::unordered_map<int, dnnl::memory>;
 
 // The memory of our feature maps.
-inline dnnl::memory::desc nhwc(const Shape& s) {
-  return {{s.n, s.c, s.h, s.w}, dnnl::memory::data_type::f32, dnnl::memory::format_tag::nhwc};
+inline dnnl::memory::desc nhwc(const Shape& s,
+                               dnnl::memory::data_type dtype = dnnl::memory::data_type::f32) {
+  return {{s.n, s.c, s.h, s.w}, dtype, dnnl::memory::format_tag::nhwc};
 }
 
 inline dnnl::memory::desc vector_of(std::int64_t size) {

@@ -80,6 +80,9 @@ Run batch_norm_run(Call& call, const BatchNormOpts& opts, const std::string& pas
 
   DnnlRun(call, forward, pd, args).run();
   args.erase(DNNL_ARG_DST);
+#if DNNL_VERSION_MAJOR >= 3
+  args.erase(DNNL_ARG_SHIFT);  // an argument too many is an error, as is one too few
+#endif
   args[DNNL_ARG_DIFF_DST] = tensor("dy");
   args[DNNL_ARG_DIFF_SRC] = tensor("dx");
   args[DNNL_ARG_DIFF_SCALE] = numbers("dgamma");
@@ -117,8 +120,7 @@ struct Windows {
 // oneDNN keeps the winners as we do: the offset in the window, a byte where that is enough.
 memory winners_of(Call& call, const memory::desc& kept) {
   const char* const name = call["winners"] ? "winners" : "idx";
-  memory::desc ours = nhwc(call[name].shape);
-  ours = {ours.dims(), memory::data_type::u8, memory::format_tag::nhwc};
+  const memory::desc ours = nhwc(call[name].shape, memory::data_type::u8);
   LAMINA_CHECK(kept == ours, "this oneDNN keeps the winners of a pooling in another format.");
   return memory_of(call, name, ours);
 }
