@@ -100,7 +100,8 @@ TEST(Peers, Upsample) {
 TEST(Peers, Conv2d) { compare_all("conv2d"); }
 TEST(Peers, Linear) { compare_all("linear"); }
 
-// Layers of nets take another way to their problems.
+// Layers of nets take another way to their problems. Whole numbers must come out equal; for real
+// ones a table that judges nothing has no budgets.
 TEST(Peers, Layers) {
   const Suite suite;
   Seen seen;
@@ -112,10 +113,10 @@ TEST(Peers, Layers) {
         {"linear", {"lenet/fc2@64", {features(64, 120)}, features(64, 84), linear}},
         {"batch_norm",
          {"net/bn@4", {{4, 14, 14, 32}}, {4, 14, 14, 32}, BatchNormOpts{.act = Act::relu}}}}) {
-    Table table(
-        {.backend = BackendKind::cpu, .instead = [&](const CaseKey& key, const Problem& problem) {
-           expect_same_work(key, problem, seen);
-         }});
+    Table table({.backend = BackendKind::cpu,
+                 .wants = [](const CaseKey& key) { return !key.name.ends_with("/real"); },
+                 .instead = [&](const CaseKey& key,
+                                const Problem& problem) { expect_same_work(key, problem, seen); }});
     suite.layer_check(op)(table, layer);
   }
   EXPECT_EQ(seen["batch_norm"], (std::set<std::string>{"backward", "infer", "train"}));
