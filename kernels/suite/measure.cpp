@@ -17,6 +17,8 @@ constexpr std::size_t kMega = 1 << 20;
 constexpr std::size_t kScrubGpu = 512 * kMega;  // L2 is 126 MB in the largest of today
 constexpr std::size_t kYardstick = 4 * kMega;   // half of it is copied to the other half
 constexpr int kCeilingRuns = 7;
+constexpr double kBytesOfCopies = 512e3;  // of a problem's copies together
+constexpr std::int64_t kMostCopies = 16;
 
 std::size_t scrub_bytes(const Context& ctx) {
   if (ctx.backend() == BackendKind::cuda) return kScrubGpu;
@@ -140,38 +142,45 @@ bool Measurement::has_peer(const Context& ctx, const Problem& problem) {
 }
 
 Measurement::Measurement(Stopwatch& watch, const Problem& problem, double handicap, bool peer)
-    : watch_(&watch),
-      handicap_(handicap),
-      problem_(std::make_unique<Problem>(problem)),
-      own_(watch.ctx(), problem.dtype, *problem_, {.unwatched = true}) {
-  if (peer && has_peer(watch.ctx(), problem))
-    other_ = std::make_unique<Instance>(
-        watch.ctx(), problem.dtype, *problem_, CallOpts{.unwatched = true});
+    : watch_(&watch), handicap_(handicap), problem_(std::make_unique<Problem>(problem)) {
+  const auto copies = std::clamp<std::int64_t>(
+      static_cast<std::int64_t>(kBytesOfCopies / bytes_of(problem)), 1, kMostCopies);
+  const auto make = [&](std::vector<Instance>& to) {
+    for (std::int64_t i = 0; i < copies; ++i)
+      to.emplace_back(watch.ctx(), problem.dtype, *problem_, CallOpts{.unwatched = true});
+  };
+  make(own_);
+  if (peer && has_peer(watch.ctx(), problem)) make(others_);
   for (Slot& slot : problem_->slots) Values().swap(slot.values);
 }
 
-std::vector<double> Measurement::samples_ms(std::int64_t count) {
-  std::vector<double> times;
-  own_.run(problem_->body);  // makes the plan
+std::vector<double> Measurement::samples_of(std::vector<Instance>& instances,
+                                            const std::function<void(Call&)>& body,
+                                            double handicap,
+                                            std::int64_t count) {
   using Clock = std::chrono::steady_clock;
-  for (std::int64_t i = 0; i < count; ++i)
-    times.push_back(watch_->cold_ms([&] {
+  for (Instance& instance : instances) instance.run(body);  // makes the plans
+  std::vector<double> times;
+  for (std::int64_t i = 0; i < count; ++i) {
+    const double ms = watch_->cold_ms([&] {
       const auto begin = Clock::now();
-      own_.run(problem_->body);
-      if (handicap_ == 0) return;
+      for (Instance& instance : instances) instance.run(body);
+      if (handicap == 0) return;
       const std::chrono::duration<double> took = Clock::now() - begin;
-      while (Clock::now() - begin < took * (1 + handicap_)) {
+      while (Clock::now() - begin < took * (1 + handicap)) {
       }
-    }));
+    });
+    times.push_back(ms / static_cast<double>(instances.size()));
+  }
   return times;
 }
 
+std::vector<double> Measurement::samples_ms(std::int64_t count) {
+  return samples_of(own_, problem_->body, handicap_, count);
+}
+
 std::vector<double> Measurement::peer_samples_ms(std::int64_t count) {
-  std::vector<double> times;
-  other_->run(problem_->peer);
-  for (std::int64_t i = 0; i < count; ++i)
-    times.push_back(watch_->cold_ms([&] { other_->run(problem_->peer); }));
-  return times;
+  return samples_of(others_, problem_->peer, 0, count);
 }
 
 double Measurement::bytes_of(const Problem& problem) {

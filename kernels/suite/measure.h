@@ -36,7 +36,9 @@ class Stopwatch {
   Buffer work_;
 };
 
-// A problem whose tensors lie on the device.
+// A problem whose tensors lie on the device. Of a small one there are several copies, each of them
+// cold, and a sample is the mean over one run of each: a run of microseconds is as fast as its
+// memory happens to lie, and hardly longer than the clock takes to read.
 class Measurement {
  public:
   // handicap: this share of its time is waited behind every run, to try what finds slow kernels.
@@ -52,11 +54,15 @@ class Measurement {
   static double bytes_of(const Problem& problem);
 
  private:
+  std::vector<double> samples_of(std::vector<Instance>& instances,
+                                 const std::function<void(Call&)>& body,
+                                 double handicap,
+                                 std::int64_t count);
+
   Stopwatch* watch_;
   double handicap_;
-  std::unique_ptr<Problem> problem_;  // without its values: the instances refer to it
-  Instance own_;
-  std::unique_ptr<Instance> other_;  // of the peer, which keeps plans of its own
+  std::unique_ptr<Problem> problem_;    // without its values: the instances refer to it
+  std::vector<Instance> own_, others_;  // of the peer, which keeps plans of its own
 };
 
 }  // namespace lamina::suite

@@ -17,7 +17,7 @@ namespace {
 
 struct CompareFlags {
   kernel_bench::CompareOpts opts;
-  double threshold_percent = 5;
+  double threshold_percent = 7;
   bool csv = false, json = false;
   std::string html;
 };
@@ -75,7 +75,8 @@ void add_kernels_compare(CLI::App& kernels) {
   command->add_option("new", opts.now, "a bench file (.json) or a build's program")->required();
   command->add_option("--threshold", flags->threshold_percent, "percent that count as a change");
   command->add_option("--confidence", opts.confidence, "of the intervals, over all looks");
-  command->add_option("--pairs", opts.most_pairs, "bursts a kernel at most, for two programs");
+  command->add_option(
+      "--pairs", opts.most_pairs, "bursts a kernel and start at most, for two programs");
   command->add_option("--rounds", opts.rounds, "of a program that is compared with a file");
   command->add_option("--minutes", opts.minutes, "limit of the whole comparison (0: none)");
   command->add_option("--bench-flag",

@@ -3,9 +3,9 @@
 // Each side is a bench file or a program. Two programs are measured now, side by side: bursts
 // alternate base, new, new, base, and a kernel is visited again and again, minutes apart in a long
 // list, until its verdict is clear or the limits are reached. The first looks at few pairs settle
-// most rows. What came out SLOWER or FASTER is then measured from scratch twice, by freshly started
-// programs: where memory, code and threads happen to lie can by itself make a kernel faster for as
-// long as a program lives. Only what all three say is a verdict. With a file on either side there
+// most rows. What did not come out SAME is then measured from scratch by freshly started programs,
+// until three starts agree: where memory, code and threads happen to lie can by itself change a
+// kernel of microseconds by some percent for as long as a program lives. With a file on either side there
 // is nothing to interleave, and the yardsticks of verdict.h have to do.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
@@ -23,8 +23,8 @@ namespace lamina::kernel_bench {
 struct CompareOpts {
   std::string base, now;           // a bench file (.json) or a program
   std::vector<std::string> flags;  // for programs, after `kernels bench --serve`
-  double threshold = 0.05, confidence = 0.99;
-  std::int64_t most_pairs = 256;         // of bursts, a kernel
+  double threshold = 0.07, confidence = 0.99;
+  std::int64_t most_pairs = 96;          // of bursts, a kernel and start
   double burst_ms = 30;                  // a burst takes 3 to 15 samples, as many as fit in here
   double minutes = 0;                    // limit of the whole comparison; 0: none
   std::int64_t rounds = 20;              // of a program that is compared with a file

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <map>
+#include <optional>
 #include <set>
 #include <unordered_map>
 
@@ -17,7 +19,8 @@ using Clock = std::chrono::steady_clock;
 // Pairs after which the rows are judged. Each look costs confidence, so they are few.
 constexpr std::int64_t kLooks[] = {12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384};
 
-constexpr int kConfirmations = 2;
+// Starts of both programs, and how many of them have to agree.
+constexpr int kMostStarts = 7, kVotes = 3;
 
 std::vector<std::int64_t> looks_until(std::int64_t most) {
   std::vector<std::int64_t> looks;
@@ -54,7 +57,9 @@ class Interleaved {
 
   Comparison run() {
     Comparison comparison{.changed = changed_facts(base_.machine(), now_.machine())};
-    comparison.method = method_text(verdict_) + ", and so in three starts of the programs";
+    comparison.method =
+        method_text(verdict_) +
+        "; what is not SAME at once is decided by three starts of the programs that agree";
     std::vector<Row> rows = shared_rows(comparison);
     try {
       settle(rows, "");
@@ -164,39 +169,55 @@ class Interleaved {
     }
   }
 
-  // Measures what changed again from scratch, twice; all three times must say the same.
+  // What was not SAME at once is measured again from scratch, by freshly started programs, until
+  // one verdict has come out of three starts.
   void confirm(std::vector<Row>& rows) {
-    for (int time = 0; time < kConfirmations; ++time) {
+    std::map<std::size_t, Votes> votes;  // by the row
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      const VerdictKind kind = rows[i].out.verdict.kind;
+      if (kind != VerdictKind::same && !rows[i].base.empty()) ++votes[i][kind];
+    }
+    for (int start = 2; start <= kMostStarts; ++start) {
       std::vector<Row> again;
       std::vector<std::size_t> where;
-      for (std::size_t i = 0; i < rows.size(); ++i) {
-        const VerdictKind kind = rows[i].out.verdict.kind;
-        if (kind != VerdictKind::slower && kind != VerdictKind::faster) continue;
+      for (const auto& [i, counts] : votes) {
+        if (decided(counts)) continue;
         again.push_back({.out = {.info = rows[i].out.info}, .base_info = rows[i].base_info});
         where.push_back(i);
       }
-      if (again.empty() || stopped()) return;
-      Bencher& first = time % 2 == 0 ? now_ : base_;  // what starts first may get the better place
+      if (again.empty() || stopped() || out_of_time()) break;
+      Bencher& first = start % 2 == 0 ? now_ : base_;  // what starts first may get the better place
       first.restart();
-      (time % 2 == 0 ? base_ : now_).restart();
-      settle(again, fmt::format("confirming {} of {}: ", time + 1, kConfirmations));
-      for (std::size_t i = 0; i < again.size(); ++i) join(rows[where[i]], again[i]);
+      (start % 2 == 0 ? base_ : now_).restart();
+      settle(again, fmt::format("start {}: ", start));
+      for (std::size_t k = 0; k < again.size(); ++k) {
+        Row& row = rows[where[k]];
+        if (again[k].base.empty()) continue;
+        row.base.insert(row.base.end(), again[k].base.begin(), again[k].base.end());
+        row.now.insert(row.now.end(), again[k].now.begin(), again[k].now.end());
+        ++votes[where[k]][again[k].out.verdict.kind];
+      }
     }
+    for (const auto& [i, counts] : votes) count_votes(rows[i], counts);
   }
 
-  void join(Row& row, const Row& again) const {
-    const Verdict first = row.out.verdict, second = again.out.verdict;
-    row.base.insert(row.base.end(), again.base.begin(), again.base.end());
-    row.now.insert(row.now.end(), again.now.begin(), again.now.end());
+  // Verdicts of the starts of the programs.
+  using Votes = std::map<VerdictKind, int>;
+
+  static std::optional<VerdictKind> decided(const Votes& votes) {
+    for (const auto& [kind, count] : votes)
+      if (kind != VerdictKind::ambiguous && count >= kVotes) return kind;
+    return std::nullopt;
+  }
+
+  void count_votes(Row& row, const Votes& votes) const {
     row.out.verdict = judge(row.base, row.now, verdict_);
-    if (first.kind == second.kind && row.out.verdict.kind == first.kind) return;
-    row.out.verdict.kind = VerdictKind::ambiguous;
-    row.out.note += fmt::format("{}{} at first ({:.3f}x), {} by freshly started programs{}",
-                                row.out.note.empty() ? "" : "; ",
-                                name_of(first.kind),
-                                first.ratio,
-                                second.count == 0 ? "not measured" : name_of(second.kind),
-                                second.count == 0 ? "" : fmt::format(" ({:.3f}x)", second.ratio));
+    row.out.verdict.kind = decided(votes).value_or(VerdictKind::ambiguous);
+    if (votes.size() == 1 && decided(votes)) return;
+    std::string text;
+    for (const auto& [kind, count] : votes)
+      text += fmt::format("{}{} {}", text.empty() ? "" : ", ", count, name_of(kind));
+    row.out.note += fmt::format("{}starts: {}", row.out.note.empty() ? "" : "; ", text);
   }
 
   Bencher& base_;

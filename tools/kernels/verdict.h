@@ -34,7 +34,7 @@ enum class VerdictKind { same, faster, slower, ambiguous };
 const char* name_of(VerdictKind kind);  // SAME, FASTER, SLOWER, AMBIGUOUS
 
 struct VerdictOpts {
-  double threshold = 0.05;   // SAME lies within 1/(1+threshold) .. 1+threshold
+  double threshold = 0.07;   // SAME lies within 1/(1+threshold) .. 1+threshold
   double confidence = 0.99;  // of the interval, over all looks together
   std::int64_t looks = 1;    // how often the growing samples are judged
   bool paired = true;
