@@ -34,6 +34,7 @@ class Bencher {
   virtual Round measure(const CaseInfo& info, std::int64_t samples) = 0;
   // The same work by a library; "" where there is none.
   virtual std::string peer(const CaseInfo&) { return {}; }
+  // No samples where the library could not do it after all.
   virtual Round measure_peer(const CaseInfo&, std::int64_t /*samples*/) { return {}; }
   // A fresh start: where memory and code come to lie is drawn anew.
   virtual void restart() = 0;

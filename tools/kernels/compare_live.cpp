@@ -258,8 +258,10 @@ BenchFile record(Bencher& bencher, const CompareOpts& opts) {
       Round got = bencher.measure(file.rows[i].info, samples[i]);
       file.rows[i].rounds.push_back(std::move(got.ms));
       if (got.yardstick_ms > 0) yardsticks.push_back(got.yardstick_ms);
-      if (auto& peer = file.rows[i].peer)
-        peer->rounds.push_back(bencher.measure_peer(file.rows[i].info, samples[i]).ms);
+      auto& peer = file.rows[i].peer;
+      if (!peer) continue;
+      peer->rounds.push_back(bencher.measure_peer(file.rows[i].info, samples[i]).ms);
+      if (peer->rounds.back().empty()) peer.reset();
     }
     if (yardsticks.size() == file.rows.size() && !yardsticks.empty())
       file.yardstick_ms.push_back(median_of(std::move(yardsticks)));

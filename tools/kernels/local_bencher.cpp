@@ -116,7 +116,13 @@ std::string LocalBencher::peer(const CaseInfo& info) {
 }
 
 Round LocalBencher::measure_peer(const CaseInfo& info, std::int64_t samples) {
-  return {.ms = measurement_of(info).peer_samples_ms(samples)};
+  try {
+    return {.ms = measurement_of(info).peer_samples_ms(samples)};
+  } catch (const Error& error) {
+    // A library that was built without this primitive.
+    fmt::print(stderr, "{}: no times of {}: {}\n", info.key(), peer(info), error.what());
+    return {};
+  }
 }
 
 kernel_bench::Ceilings LocalBencher::ceilings() {
