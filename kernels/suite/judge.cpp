@@ -72,6 +72,11 @@ double share_of_budget(const Budget& budget, std::size_t i, DType dtype, double 
 
 }  // namespace
 
+std::string share_text(double share) {
+  return std::isinf(share) ? "beyond any budget"
+                           : fmt::format("{:.0f} % of its budget", 100 * share);
+}
+
 Judgement judge_output(const Slot& slot, DType dtype, const Values& got, const Values& want) {
   Judgement result;
   if (!slot.sparse && want.size() >= kTrustFrom && nearly_constant(want))
@@ -98,14 +103,14 @@ Judgement judge_output(const Slot& slot, DType dtype, const Values& got, const V
   if (bad > 0)
     result.failures.push_back(
         fmt::format("{} of {} elements of {} are off; the worst at {} is {}, the truth {}, "
-                    "the error {:.0f} % of its budget",
+                    "the error {}",
                     bad,
                     want.size(),
                     slot.name,
                     position(slot.shape, worst_at),
                     shown(got[worst_at]),
                     shown(want[worst_at]),
-                    100 * result.share));
+                    share_text(result.share)));
   return result;
 }
 

@@ -14,6 +14,9 @@ struct Judgement {
   double share = 0;  // of the budget, the largest error; up to 1 passes
 };
 
+// "43 % of its budget"; an error where equality is demanded is beyond any.
+std::string share_text(double share);
+
 Judgement judge_output(const Slot& slot, DType dtype, const Values& got, const Values& want);
 
 // What differs between the bytes of two runs that should be equal.

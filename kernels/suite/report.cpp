@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include "kernels/suite/judge.h"
+
 namespace lamina::suite {
 
 std::string to_string(const CaseKey& key) {
@@ -49,9 +51,8 @@ std::string Tally::summary() const {
   if (failed > 0) text += fmt::format("; {} FAILED", failed);
   if (mistrusted > 0) text += fmt::format(", {} MISTRUSTED", mistrusted);
   text += "; ";
-  text += worst.empty()
-              ? std::string("nothing differs from the truth")
-              : fmt::format("largest error {:.0f} % of its budget: {}", 100 * worst_share, worst);
+  text += worst.empty() ? std::string("nothing differs from the truth")
+                        : fmt::format("largest error {}: {}", share_text(worst_share), worst);
   return text;
 }
 

@@ -181,7 +181,7 @@ class Interleaved {
       std::vector<Row> again;
       std::vector<std::size_t> where;
       for (const auto& [i, counts] : votes) {
-        if (decided(counts)) continue;
+        if (decided(rows[i], counts)) continue;
         again.push_back({.out = {.info = rows[i].out.info}, .base_info = rows[i].base_info});
         where.push_back(i);
       }
@@ -204,16 +204,25 @@ class Interleaved {
   // Verdicts of the starts of the programs.
   using Votes = std::map<VerdictKind, int>;
 
-  static std::optional<VerdictKind> decided(const Votes& votes) {
-    for (const auto& [kind, count] : votes)
+  // Three starts that agree; or all pairs together, where that many starts do not contradict them.
+  std::optional<VerdictKind> decided(const Row& row, const Votes& votes) const {
+    int starts = 0;
+    for (const auto& [kind, count] : votes) {
       if (kind != VerdictKind::ambiguous && count >= kVotes) return kind;
-    return std::nullopt;
+      starts += count;
+    }
+    const VerdictKind all = judge(row.base, row.now, verdict_).kind;
+    if (starts < kVotes || all == VerdictKind::ambiguous) return std::nullopt;
+    for (const auto& [kind, count] : votes)
+      if (kind != all && kind != VerdictKind::ambiguous) return std::nullopt;
+    return all;
   }
 
   void count_votes(Row& row, const Votes& votes) const {
     row.out.verdict = judge(row.base, row.now, verdict_);
-    row.out.verdict.kind = decided(votes).value_or(VerdictKind::ambiguous);
-    if (votes.size() == 1 && decided(votes)) return;
+    const std::optional<VerdictKind> kind = decided(row, votes);
+    row.out.verdict.kind = kind.value_or(VerdictKind::ambiguous);
+    if (votes.size() == 1 && kind) return;
     std::string text;
     for (const auto& [kind, count] : votes)
       text += fmt::format("{}{} {}", text.empty() ? "" : ", ", count, name_of(kind));
