@@ -224,8 +224,8 @@ class Interleaved {
     row.out.verdict.kind = kind.value_or(VerdictKind::ambiguous);
     if (votes.size() == 1 && kind) return;
     std::string text;
-    for (const auto& [kind, count] : votes)
-      text += fmt::format("{}{} {}", text.empty() ? "" : ", ", count, name_of(kind));
+    for (const auto& [vote, count] : votes)
+      text += fmt::format("{}{} {}", text.empty() ? "" : ", ", count, name_of(vote));
     row.out.note += fmt::format("{}starts: {}", row.out.note.empty() ? "" : "; ", text);
   }
 
