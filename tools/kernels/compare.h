@@ -5,8 +5,8 @@
 // list, until its verdict is clear or the limits are reached. The first looks at few pairs settle
 // most rows. What did not come out SAME is then measured from scratch by freshly started programs,
 // until three starts agree: where memory, code and threads happen to lie can by itself change a
-// kernel of microseconds by some percent for as long as a program lives. With a file on either side there
-// is nothing to interleave, and the yardsticks of verdict.h have to do.
+// kernel of microseconds by some percent for as long as a program lives. With a file on either side
+// there is nothing to interleave, and the yardsticks of verdict.h have to do.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
