@@ -166,7 +166,10 @@ tidy_order() {
 
 tidy_one() {
   [ "$(date +%s)" -lt "$TIDY_DEADLINE" ] || return 0
-  clang-tidy --quiet -p build/default --extra-arg=-Wno-unknown-warning-option "$1" 2>/dev/null
+  local status=0
+  clang-tidy --quiet -p build/default --extra-arg=-Wno-unknown-warning-option "$1" 2>/dev/null || status=$?
+  # Killed or crashed, it has found nothing and proves nothing.
+  [ $status -lt 126 ] || echo "$1: error: clang-tidy ended with exit code $status"
   echo >>"$TIDY_DONE"
 }
 run_tidy() {
