@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "kernels/suite/judge.h"
+#include "kernels/suite/suite.h"
 
 namespace lamina::suite {
 
@@ -16,16 +17,22 @@ std::string failure_text(const CaseKey& key, std::string_view failure) {
   return fmt::format("{}: {}", to_string(key), failure);
 }
 
-std::string rerun_line(std::string_view program, const CaseKey& key, std::string_view op) {
-  return fmt::format(
-      "{} kernels test --op {} --case '{}' --pass {} --dtype {} --device {} --seed {}",
-      program,
-      op,
-      key.name,
-      key.pass,
-      name_of(key.dtype),
-      name_of(key.backend),
-      test_seed());
+std::string rerun_line(std::string_view program, const CaseKey& key, std::string_view table) {
+  const std::size_t dot = table.find('.');
+  std::string line = fmt::format("{} kernels test --op {}", program, table.substr(0, dot));
+  // op/net/layer@batch: equal layers of other nets have no case where no net is asked for.
+  if (table.substr(dot + 1) == kLayersOfNets) {
+    const std::size_t net = key.name.find('/') + 1, batch = key.name.find('@') + 1;
+    line += fmt::format(" --net {} --batch {}",
+                        key.name.substr(net, key.name.find('/', net) - net),
+                        key.name.substr(batch, key.name.find('/', batch) - batch));
+  }
+  return line + fmt::format(" --case '{}' --pass {} --dtype {} --device {} --seed {}",
+                            key.name,
+                            key.pass,
+                            name_of(key.dtype),
+                            name_of(key.backend),
+                            test_seed());
 }
 
 void Tally::add(const CaseReport& report) {

@@ -15,8 +15,9 @@ std::string to_string(const CaseKey& key);
 
 std::string failure_text(const CaseKey& key, std::string_view failure);
 
-// A command that, pasted into a shell, runs this case alone with the same data.
-std::string rerun_line(std::string_view program, const CaseKey& key, std::string_view op);
+// A command that, pasted into a shell, runs this case of a table (op.Name) alone with the same
+// data.
+std::string rerun_line(std::string_view program, const CaseKey& key, std::string_view table);
 
 struct Tally {
   int cases = 0, outputs = 0, failed = 0, mistrusted = 0;

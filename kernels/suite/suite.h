@@ -13,6 +13,9 @@
 
 namespace lamina::suite {
 
+// The name of the tables whose cases are layers of nets.
+inline constexpr const char* kLayersOfNets = "LayersOfNets";
+
 // One layer of a net, as it is there.
 struct LayerCase {
   std::string name;  // net/layer@batch

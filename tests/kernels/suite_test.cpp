@@ -26,8 +26,9 @@ class TableTest : public testing::Test {
     Table table({.backend = backend_, .report = [&](const CaseReport& report) {
                    tally.add(report);
                    for (const std::string& failure : report.failures)
-                     ADD_FAILURE() << failure_text(report.key, failure)
-                                   << "\n  again: " << rerun_line(program(), report.key, entry_.op);
+                     ADD_FAILURE()
+                         << failure_text(report.key, failure) << "\n  again: "
+                         << rerun_line(program(), report.key, entry_.op + "." + entry_.name);
                  }});
     entry_.run(table);
     EXPECT_GT(table.cases(), 0) << "the table has no case.";

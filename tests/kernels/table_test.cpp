@@ -33,7 +33,7 @@ TableOpts collecting(std::string& all) {
   return {.backend = BackendKind::ref, .report = [&all](const CaseReport& report) {
             for (const std::string& failure : report.failures)
               all += failure_text(report.key, failure) + "\n" +
-                     rerun_line("lamina", report.key, "op") + "\n";
+                     rerun_line("lamina", report.key, "op.Table") + "\n";
           }};
 }
 

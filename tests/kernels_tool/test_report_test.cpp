@@ -49,10 +49,17 @@ TEST(KernelTestReport, JunitCountsAndEscapes) {
 }
 
 TEST(KernelTestReport, TheLineThatRunsACaseAgainNamesAllOfIt) {
-  EXPECT_EQ(suite::rerun_line("lamina", reports()[1].key, "pool"),
+  EXPECT_EQ(suite::rerun_line("lamina", reports()[1].key, "pool.Max"),
             "lamina kernels test --op pool --case 'pool/odd/exact' --pass backward --dtype f32 "
             "--device cpu --seed " +
                 std::to_string(suite::test_seed()));
+  suite::CaseKey layer = reports()[0].key;
+  layer.name = "conv2d/vgg11_bn/features.11@3/real";
+  const std::string line = suite::rerun_line("lamina", layer, "conv2d.LayersOfNets");
+  EXPECT_NE(line.find("--op conv2d --net vgg11_bn --batch 3 --case 'conv2d/vgg11_bn/features.11@3/"
+                      "real' --pass forward"),
+            std::string::npos)
+      << line;
 }
 
 TEST(KernelTestReport, TensorsOfACaseAreInputsResultsAndTruth) {

@@ -66,7 +66,7 @@ void CaseFlags::settle() {
     if (known_ops.empty() || known_ops.back() != entry.op) known_ops.push_back(entry.op);
     known_tables.push_back(entry.name);
   }
-  known_tables.push_back("LayersOfNets");
+  known_tables.push_back(suite::kLayersOfNets);
   std::sort(known_tables.begin(), known_tables.end());
   known_tables.erase(std::unique(known_tables.begin(), known_tables.end()), known_tables.end());
   check_words("--op", ops, known_ops);
@@ -87,7 +87,7 @@ CaseFlags::Chosen CaseFlags::choose_backend() const {
 }
 
 bool CaseFlags::wants(const suite::Suite::Entry& entry) const {
-  const bool of_nets = entry.name == "LayersOfNets";
+  const bool of_nets = entry.name == suite::kLayersOfNets;
   if (!of_nets && (!nets.empty() || !layers.empty())) return false;
   return any_matches(ops, entry.op) && any_matches(tables, entry.name);
 }

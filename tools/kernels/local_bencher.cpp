@@ -30,7 +30,7 @@ bool is_timed(const suite::CaseKey& key) { return !key.name.ends_with("/exact");
 LocalBencher::LocalBencher(Context& ctx, const CaseFlags& flags, const Opts& opts)
     : ctx_(ctx), flags_(flags), opts_(opts), watch_(ctx), machine_(machine_of(ctx)) {
   // Tables are full of small odd shapes; without a wish of the user it is layers that are timed.
-  if (flags_.tables.empty() && flags_.cases.empty()) flags_.tables = {"LayersOfNets"};
+  if (flags_.tables.empty() && flags_.cases.empty()) flags_.tables = {suite::kLayersOfNets};
   if (flags_.nets.empty() && flags_.ops.empty() && flags_.cases.empty())
     flags_.nets = {"lenet_bn", "resnet18"};
   if (flags_.batch == 0) flags_.batch = ctx.backend() == BackendKind::cuda ? 64 : 8;

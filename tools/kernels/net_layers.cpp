@@ -112,10 +112,11 @@ void add_net_layers(suite::Suite& suite, const CaseFlags& flags) {
   for (auto& [op, cases] : layers) {
     const auto check = suite.layer_check(op);
     LAMINA_CHECK(check != nullptr, "kernels/suite has no cases for the layers of {}.", op);
-    suite.add(
-        {suite.file_of(op), "LayersOfNets", [check, list = std::move(cases)](suite::Table& table) {
-           for (const suite::LayerCase& layer : list) check(table, layer);
-         }});
+    suite.add({suite.file_of(op),
+               suite::kLayersOfNets,
+               [check, list = std::move(cases)](suite::Table& table) {
+                 for (const suite::LayerCase& layer : list) check(table, layer);
+               }});
   }
 }
 

@@ -54,6 +54,7 @@ void test(const TestFlags& flags, const std::string& program) {
   double seconds = 0;
   const auto close_table = [&] {
     if (!name.empty()) fmt::print(out, "{:<40} {:>6.1f} s  {}\n", name, seconds, table.summary());
+    std::fflush(out);
     table = {};
     seconds = 0;
   };
@@ -80,10 +81,7 @@ void test(const TestFlags& flags, const std::string& program) {
              if (!report.failures.empty() && all.failed <= flags.most_failures) {
                for (const std::string& failure : report.failures)
                  fmt::print(out, "FAILED {}\n", failure_text(report.key, failure));
-               fmt::print(
-                   out,
-                   "  again: {}\n",
-                   rerun_line(program, report.key, report.table.substr(0, report.table.find('.'))));
+               fmt::print(out, "  again: {}\n", rerun_line(program, report.key, report.table));
              }
              reports.push_back(report);
            },
