@@ -82,7 +82,7 @@ stage_build() {
 # --- tests ---------------------------------------------------------------------------------------
 stage_tests() {
   local program filter='*'
-  ! quick || filter='*fc2_mnist_cpu*:SoftmaxKernel.*:UpsampleKernel.*:Graph.*:*Device.*:TrainerTest.Early*'
+  ! quick || filter='*fc2_mnist_cpu*:softmax.*:upsample.*:Graph.*:*Device.*:TrainerTest.Early*'
   for program in "${programs[@]}"; do
     [ "$program" != data_tests ] || ! quick || continue
     local shards=1 shard
