@@ -1,4 +1,4 @@
-// Fewer channels made of many, for layers that are too large for `ref`: see reduced.h.
+// Fewer channels made of many, for layers that are too large for `ref`: see product_layers.cpp.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 

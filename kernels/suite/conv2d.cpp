@@ -196,10 +196,6 @@ std::vector<Case> random_cases(int count) {
 // Bias and activation may come after the library, to what it has stored.
 int stores_of(const Conv2dDesc& d) { return d.bias || d.act != Act::none ? 1 : 0; }
 
-std::unique_ptr<Conv2d> by_dnnl(Context& ctx, const Conv2dDesc& d) {
-  return cpu::make_conv2d_by(ctx, d, cpu::Conv2dImpl::dnnl);
-}
-
 Problem make_problem(const Case& c, const std::string& regime, DType dtype = DType::f32) {
   const bool whole = regime == "exact";
   Problem problem{.name = "conv2d/" + c.name + "/" + regime,
@@ -241,7 +237,7 @@ Problem make_problem(const Case& c, const std::string& regime, DType dtype = DTy
   if (own.data) problem.peer_passes.emplace_back("data");
   if (dtype == DType::f32 && !problem.peer_passes.empty()) {
     problem.peer_name = dnnl_name();
-    problem.peer = [d, output](Call& call) { run_passes(call, by_dnnl, d, output); };
+    problem.peer = [d, output](Call& call) { run_passes(call, conv2d_by_dnnl, d, output); };
   }
   // With stride or padding beyond the window, much of x may meet no weight at all.
   problem.slot("dx").sparse = d.stride_h > d.r || d.stride_w > d.s;

@@ -83,10 +83,6 @@ std::vector<Case> random_cases(int count) {
 // Bias and activation may come after the library, to what it has stored.
 int stores_of(const LinearDesc& d) { return d.bias || d.act != Act::none ? 1 : 0; }
 
-std::unique_ptr<Linear> by_dnnl(Context& ctx, const LinearDesc& d) {
-  return cpu::make_linear_by(ctx, d, cpu::LinearImpl::dnnl);
-}
-
 Problem make_problem(const Case& c, const std::string& regime, DType dtype = DType::f32) {
   const bool whole = regime == "exact";
   Problem problem{.name = "linear/" + c.name + "/" + regime,
@@ -124,7 +120,7 @@ Problem make_problem(const Case& c, const std::string& regime, DType dtype = DTy
   problem.body = [d, output](Call& call) { run_passes(call, make_linear, d, output); };
   if (dtype == DType::f32 && cpu::linear_is_own(d)) {
     problem.peer_name = dnnl_name();
-    problem.peer = [d, output](Call& call) { run_passes(call, by_dnnl, d, output); };
+    problem.peer = [d, output](Call& call) { run_passes(call, linear_by_dnnl, d, output); };
   }
   return problem;
 }

@@ -27,25 +27,26 @@ std::size_t scrub_bytes(const Context& ctx) {
   return std::max(16 * kMega, 4 * l2 * static_cast<std::size_t>(ctx.threads()));
 }
 
-// By all threads: each empties the caches of its core.
-void write_by_all(std::byte* data, std::size_t bytes, int value) {
+// Calls body(first byte, bytes) on every thread, each with its part: it empties its core's caches.
+template <class Body>
+void for_all_parts(std::size_t bytes, const Body& body) {
 #pragma omp parallel
   {
     const auto threads = static_cast<std::size_t>(omp_get_num_threads());
     const auto mine = static_cast<std::size_t>(omp_get_thread_num());
     const std::size_t begin = bytes / threads * mine;
-    std::memset(data + begin, value, mine + 1 == threads ? bytes - begin : bytes / threads);
+    body(begin, mine + 1 == threads ? bytes - begin : bytes / threads);
   }
 }
 
+void write_by_all(std::byte* data, std::size_t bytes, int value) {
+  for_all_parts(bytes,
+                [&](std::size_t at, std::size_t count) { std::memset(data + at, value, count); });
+}
+
 void copy_by_all(std::byte* to, const std::byte* from, std::size_t bytes) {
-#pragma omp parallel
-  {
-    const auto threads = static_cast<std::size_t>(omp_get_num_threads());
-    const auto mine = static_cast<std::size_t>(omp_get_thread_num());
-    const std::size_t begin = bytes / threads * mine;
-    std::memcpy(to + begin, from + begin, mine + 1 == threads ? bytes - begin : bytes / threads);
-  }
+  for_all_parts(bytes,
+                [&](std::size_t at, std::size_t count) { std::memcpy(to + at, from + at, count); });
 }
 
 // Multiplications and additions in registers, by all threads. Its result keeps it alive.

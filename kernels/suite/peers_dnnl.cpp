@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <optional>
 
+#include "kernels/cpu/conv2d_impl.h"
+#include "kernels/cpu/linear_impl.h"
 #include "kernels/suite/dnnl_run.h"
 
 namespace lamina::suite {
@@ -192,6 +194,14 @@ Run upsample_run(Call& call) {
 }
 
 }  // namespace
+
+std::unique_ptr<Conv2d> conv2d_by_dnnl(Context& ctx, const Conv2dDesc& desc) {
+  return cpu::make_conv2d_by(ctx, desc, cpu::Conv2dImpl::dnnl);
+}
+
+std::unique_ptr<Linear> linear_by_dnnl(Context& ctx, const LinearDesc& desc) {
+  return cpu::make_linear_by(ctx, desc, cpu::LinearImpl::dnnl);
+}
 
 std::string dnnl_name() {
   const dnnl_version_t* const version = dnnl_version();

@@ -7,6 +7,8 @@
 
 #include "kernels/add.h"
 #include "kernels/batch_norm.h"
+#include "kernels/conv2d.h"
+#include "kernels/linear.h"
 #include "kernels/lrn.h"
 #include "kernels/pool.h"
 #include "kernels/suite/problem.h"
@@ -14,6 +16,10 @@
 namespace lamina::suite {
 
 std::string dnnl_name();  // "oneDNN 2.6.3"
+
+// Plans of which oneDNN makes every pass.
+std::unique_ptr<Conv2d> conv2d_by_dnnl(Context& ctx, const Conv2dDesc& desc);
+std::unique_ptr<Linear> linear_by_dnnl(Context& ctx, const LinearDesc& desc);
 
 // Without a shortcut, with no activation or relu. Training leaves the running statistics alone and
 // keeps the variance where ours keeps invstd.

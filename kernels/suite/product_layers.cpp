@@ -36,31 +36,15 @@ LinearDesc linear_desc(const Conv2dDesc& d, DType dtype) {
   return {.n = d.x.n, .in = d.x.c, .k = d.k, .bias = d.bias, .act = d.act, .dtype = dtype};
 }
 
-// By oneDNN, or by what the backend chooses.
-void run(Call& call, const Layer& layer, const std::string& pass, bool by_dnnl = false) {
-  const Tensor x = call["x"], w = call["w"], b = call["b"], y = call["y"];
-  const auto passes = [&](auto& plan) {
-    void* const workspace = call.workspace(plan.workspace_bytes());
-    if (pass == "forward") plan.forward(x, w, b, y, workspace);
-    if (pass == "weights")
-      plan.backward_weights(x, call["saved"], call["dy"], call["dw"], call["db"], workspace);
-    if (pass == "data") plan.backward_data(call["dy"], w, call["dx"], workspace);
+// The pass whose output the call has: by oneDNN, or by what the backend chooses.
+void run(Call& call, const Layer& layer, bool by_dnnl = false) {
+  const auto with = [&](const auto& ours, const auto& theirs, const auto& desc) {
+    by_dnnl ? run_passes(call, theirs, desc, "saved") : run_passes(call, ours, desc, "saved");
   };
-  const Conv2dDesc& d = layer.d;
-  if (layer.linear) {
-    const LinearDesc typed = linear_desc(d, call.dtype());
-    passes(call.keep([&] {
-      return by_dnnl ? cpu::make_linear_by(call.ctx(), typed, cpu::LinearImpl::dnnl)
-                     : make_linear(call.ctx(), typed);
-    }));
-  } else {
-    Conv2dDesc typed = d;
-    typed.dtype = call.dtype();
-    passes(call.keep([&] {
-      return by_dnnl ? cpu::make_conv2d_by(call.ctx(), typed, cpu::Conv2dImpl::dnnl)
-                     : make_conv2d(call.ctx(), typed);
-    }));
-  }
+  if (layer.linear)
+    with(make_linear, linear_by_dnnl, linear_desc(layer.d, call.dtype()));
+  else
+    with(make_conv2d, conv2d_by_dnnl, layer.d);
 }
 
 std::string describe(const Layer& layer, DType dtype, Context& ctx) {
@@ -100,10 +84,10 @@ struct PassOf {
   Values dy;                                                 // in front of the activation, or none
 };
 
-Problem reference(const Conv2dDesc& d, const std::string& pass, std::vector<Slot> slots) {
+Problem reference(const Conv2dDesc& d, std::vector<Slot> slots) {
   Problem problem{.name = "truth", .slots = std::move(slots)};
   const Layer layer{"", d};
-  problem.body = [layer, pass](Call& call) { run(call, layer, pass); };
+  problem.body = [layer](Call& call) { run(call, layer); };
   return problem;
 }
 
@@ -135,7 +119,7 @@ PassOf forward_of(const Layer& layer, bool exact, Problem problem, Draw& draw) {
       in("w", filters(few), map.apply(problem.slot("w").values, d.r * d.s * layer.group_c()))};
   if (d.bias) slots.push_back(in("b", features(1, few.k), map.apply(problem.slot("b").values)));
   slots.push_back(out("y", few.y(), {}));
-  return {std::move(problem), reference(few, "forward", std::move(slots)), map, {{"y", 1}}, {}};
+  return {std::move(problem), reference(few, std::move(slots)), map, {{"y", 1}}, {}};
 }
 
 PassOf weights_of(const Layer& layer, bool exact, Problem problem, Draw& draw) {
@@ -159,7 +143,7 @@ PassOf weights_of(const Layer& layer, bool exact, Problem problem, Draw& draw) {
       problem.slot("x"), in("dy", few.y(), map.apply(dy)), out("dw", filters(few), {})};
   if (d.bias) slots.push_back(out("db", features(1, few.k), {}));
   PassOf pass{std::move(problem),
-              reference(few, "weights", std::move(slots)),
+              reference(few, std::move(slots)),
               map,
               {{"dw", d.r * d.s * layer.group_c()}},
               {}};
@@ -183,7 +167,7 @@ PassOf data_of(const Layer& layer, bool exact, Problem problem, Draw& draw) {
   std::vector<Slot> slots{problem.slot("dy"),
                           in("w", filters(few), map.apply(problem.slot("w").values)),
                           out("dx", few.x, {})};
-  return {std::move(problem), reference(few, "data", std::move(slots)), map, {{"dx", 1}}, {}};
+  return {std::move(problem), reference(few, std::move(slots)), map, {{"dx", 1}}, {}};
 }
 
 // Terms of the sum that an element of the output is.
@@ -202,11 +186,11 @@ Problem layer_problem(
                   .aligned_on_cuda = true,
                   .any_size = true,
                   .flops = 2 * layer.products()};
-  problem.body = [layer, pass](Call& call) { run(call, layer, pass); };
+  problem.body = [layer](Call& call) { run(call, layer); };
   problem.implementation = [layer, dtype](Context& ctx) { return describe(layer, dtype, ctx); };
   if (dtype == DType::f32 && is_own(layer, pass)) {
     problem.peer_name = dnnl_name();
-    problem.peer = [layer, pass](Call& call) { run(call, layer, pass, /*by_dnnl=*/true); };
+    problem.peer = [layer](Call& call) { run(call, layer, /*by_dnnl=*/true); };
   }
   Draw draw(problem.name + pass);
   auto made = std::make_shared<PassOf>(
@@ -224,7 +208,7 @@ Problem layer_problem(
       Conv2dDesc plain = layer.d;
       plain.k = made->map.channels();
       plain.act = Act::none;
-      bare = reference(plain, pass, bare.slots);
+      bare = reference(plain, bare.slots);
     }
     sizes = execute_ref(bare);
   }
