@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <set>
 
 #include <fnmatch.h>
 
@@ -14,7 +13,6 @@
 #include "tools/common.h"
 
 namespace lamina::cli {
-namespace {
 
 bool any_matches(const std::vector<std::string>& patterns, const std::string& text) {
   return patterns.empty() ||
@@ -22,6 +20,8 @@ bool any_matches(const std::vector<std::string>& patterns, const std::string& te
            return pattern == text || fnmatch(pattern.c_str(), text.c_str(), 0) == 0;
          });
 }
+
+namespace {
 
 void check_words(const char* flag,
                  const std::vector<std::string>& words,

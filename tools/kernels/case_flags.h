@@ -37,6 +37,9 @@ struct CaseFlags {
   bool wants(const suite::CaseKey& key) const;
 };
 
+// Whether there is no pattern, or one that the text equals or matches (* and ?).
+bool any_matches(const std::vector<std::string>& patterns, const std::string& text);
+
 // Runs every wanted table over `opts`, whose wants() is set here.
 void run_tables(const CaseFlags& flags, const suite::Suite& suite, suite::TableOpts opts);
 

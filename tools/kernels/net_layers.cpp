@@ -5,8 +5,6 @@
 #include <map>
 #include <set>
 
-#include <fnmatch.h>
-
 #include <fmt/format.h>
 
 #include "engine/graph/fuse.h"
@@ -79,20 +77,13 @@ std::int64_t largest(const Layer& layer, const std::vector<Shape>& x, const Shap
   return most;
 }
 
-bool named(const std::vector<std::string>& patterns, const std::string& name) {
-  return patterns.empty() ||
-         std::any_of(patterns.begin(), patterns.end(), [&](const std::string& pattern) {
-           return fnmatch(pattern.c_str(), name.c_str(), 0) == 0;
-         });
-}
-
 }  // namespace
 
 void add_net_layers(suite::Suite& suite, const CaseFlags& flags) {
   std::map<std::string, std::vector<suite::LayerCase>> layers;  // by op
   std::set<std::string> seen;
   for (const NetInfo& net : lamina::nets()) {
-    if (!named(flags.nets, net.id)) continue;
+    if (!any_matches(flags.nets, net.id)) continue;
     const Graph graph = fuse(net.build({}));
     const std::int64_t sample = graph.shape(graph.input()).numel();
     const std::int64_t batch = flags.batch > 0 ? flags.batch : sample >= kLargeSample ? 1 : 2;
@@ -100,7 +91,8 @@ void add_net_layers(suite::Suite& suite, const CaseFlags& flags) {
       const std::vector<Shape> x = graph.input_shapes(node, batch);
       const Shape y = graph.shape(node.output).with_n(batch);
       const KernelWork work = node.layer->kernel(x);
-      if (work.op.empty() || node.layer->is_view(Mode::train) || !named(flags.layers, node.name))
+      if (work.op.empty() || node.layer->is_view(Mode::train) ||
+          !any_matches(flags.layers, node.name))
         continue;
       if (flags.nets.empty() && (largest(*node.layer, x, y) > kMostElements ||
                                  !seen.insert(signature(work, x, y)).second))

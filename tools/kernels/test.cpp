@@ -3,7 +3,6 @@
 #include <chrono>
 #include <cstdio>
 #include <map>
-#include <set>
 
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
@@ -148,7 +147,7 @@ void coverage(const TestFlags& flags) {
                           .list_only = true};
     run_tables(cases, suite, opts);
   }
-  for (const auto& [pass, of_backend] : count) {
+  for (auto& [pass, of_backend] : count) {
     if (of_backend.empty()) continue;
     for (BackendKind backend : {BackendKind::ref, BackendKind::cpu, BackendKind::cuda}) {
       std::string line =
@@ -159,10 +158,7 @@ void coverage(const TestFlags& flags) {
           line += fmt::format("{:>8}", "-");
           continue;
         }
-        const auto found = of_backend.find(backend);
-        const int cells = found == of_backend.end()         ? 0
-                          : found->second.count(dtype) == 0 ? 0
-                                                            : found->second.at(dtype);
+        const int cells = of_backend[backend][dtype];
         if (cells == 0) ++holes;
         line += cells == 0 ? fmt::format("{:>8}", "HOLE") : fmt::format("{:>8}", cells);
       }

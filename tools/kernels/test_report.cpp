@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "engine/files/safetensors.h"
+#include "engine/train/html_text.h"
 #include "kernels/suite/report.h"
 
 namespace lamina::cli {
@@ -32,29 +33,6 @@ std::string csv_field(std::string_view text) {
     field += letter;
   }
   return field + '"';
-}
-
-std::string escaped(std::string_view text) {
-  std::string xml;
-  for (char letter : text) {
-    switch (letter) {
-      case '&':
-        xml += "&amp;";
-        break;
-      case '<':
-        xml += "&lt;";
-        break;
-      case '>':
-        xml += "&gt;";
-        break;
-      case '"':
-        xml += "&quot;";
-        break;
-      default:
-        xml += letter;
-    }
-  }
-  return xml;
 }
 
 HostTensor f64_tensor(const std::string& name, const Shape& shape, const suite::Values& values) {
@@ -96,25 +74,25 @@ std::string junit_of(const std::vector<CaseReport>& reports) {
       left_out += r->left_out.empty() ? 0 : 1;
       seconds += r->seconds;
       body += fmt::format("    <testcase classname=\"{}.{}\" name=\"{} {} {}\" time=\"{:.4f}\"",
-                          escaped(table),
+                          escape_html(table),
                           name_of(r->key.backend),
-                          escaped(r->key.name),
+                          escape_html(r->key.name),
                           r->key.pass,
                           name_of(r->key.dtype),
                           r->seconds);
       if (!r->left_out.empty())
-        body += fmt::format("><skipped message=\"{}\"/></testcase>\n", escaped(r->left_out));
+        body += fmt::format("><skipped message=\"{}\"/></testcase>\n", escape_html(r->left_out));
       else if (!r->failures.empty())
         body += fmt::format("><failure message=\"{}\">{}</failure></testcase>\n",
-                            escaped(r->failures.front()),
-                            escaped(message_of(*r)));
+                            escape_html(r->failures.front()),
+                            escape_html(message_of(*r)));
       else
         body += "/>\n";
     }
     xml += fmt::format(
         "  <testsuite name=\"{}\" tests=\"{}\" failures=\"{}\" errors=\"0\" skipped=\"{}\" "
         "time=\"{:.4f}\">\n{}  </testsuite>\n",
-        escaped(table),
+        escape_html(table),
         cases.size(),
         failed,
         left_out,
