@@ -120,15 +120,16 @@ void linear_backward_weights(const LinearDesc& desc,
                              const Tensor& dw,
                              const Tensor& db);
 
-// cross_entropy and nll, by `op` in the messages.
-void loss(const Context& ctx,
-          std::string_view op,
-          const Tensor& x,
-          const Tensor& labels,
-          const Tensor& loss,
-          const Tensor& dx,
-          const Metrics& metrics,
-          const StepState* state);
+void class_loss(const Context& ctx,
+                const LossOpts& opts,
+                const Tensor& x,
+                const Tensor& labels,
+                const Tensor& loss,
+                const Tensor& dx,
+                const Metrics& metrics,
+                const StepState* state);
+// Every label is a class; for backends whose labels the host can read.
+void labels(const Tensor& labels, std::int64_t classes);
 
 void lrn_forward(const Context& ctx, const LrnOpts& opts, const Tensor& x, const Tensor& y);
 void lrn_backward(

@@ -6,14 +6,15 @@
 
 namespace lamina::checks {
 
-void loss(const Context& ctx,
-          std::string_view op,
-          const Tensor& x,
-          const Tensor& labels,
-          const Tensor& loss,
-          const Tensor& dx,
-          const Metrics& metrics,
-          const StepState* state) {
+void class_loss(const Context& ctx,
+                const LossOpts& opts,
+                const Tensor& x,
+                const Tensor& labels,
+                const Tensor& loss,
+                const Tensor& dx,
+                const Metrics& metrics,
+                const StepState* state) {
+  constexpr auto op = "class_loss";
   real(ctx, op, {"x", x});
   const std::int64_t classes = x.shape.per_sample();
   vector(op, {"labels", labels}, DType::i32, x.shape.n);
@@ -22,12 +23,33 @@ void loss(const Context& ctx,
     matrix(op, {"dx", dx}, x.dtype, x.shape.n, classes);
     same_or_apart(op, {"x", x}, {"dx", dx});
   }
-  if (metrics.sums) vector(op, {"metrics.sums", metrics.sums}, DType::f64, 3);
+  if (metrics.sums) vector(op, {"metrics.sums", metrics.sums}, DType::f64, kMetricSums);
   if (metrics.confusion)
     vector(op, {"metrics.confusion", metrics.confusion}, DType::i64, classes * classes);
-  if (metrics.history) {
+  if (metrics.history)
     vector(op, {"metrics.history", metrics.history}, DType::f32, metrics.history.numel());
-    has_state(op, state);
+  if (metrics.history || opts.mixup.active()) has_state(op, state);
+  LAMINA_CHECK(opts.smoothing >= 0 && opts.smoothing < 1,
+               "{}: a label smoothing of {} is not possible; it must lie in [0, 1).",
+               op,
+               opts.smoothing);
+  LAMINA_CHECK(opts.smoothing == 0 || opts.kind != LossKind::hinge,
+               "{}: the hinge has no target to smooth; leave the smoothing at 0.",
+               op);
+  LAMINA_CHECK(opts.mixup.alpha >= 0 && opts.mixup.alpha <= 1,
+               "{}: mixup's alpha is {}; it must lie in (0, 1], or be 0 for no mixup.",
+               op,
+               opts.mixup.alpha);
+}
+
+void labels(const Tensor& labels, std::int64_t classes) {
+  for (std::int64_t n = 0; n < labels.numel(); ++n) {
+    const std::int32_t label = labels.as<std::int32_t>()[n];
+    LAMINA_CHECK(label >= 0 && label < classes,
+                 "class_loss: the label of sample {} is {}; it must lie in [0, {}).",
+                 n,
+                 label,
+                 classes);
   }
 }
 

@@ -18,16 +18,12 @@
 #include <string>
 #include <vector>
 
+#include "engine/core/loss_kind.h"
 #include "engine/graph/layer.h"
 
 namespace lamina {
 
 using ValueId = int;
-
-enum class LossKind {
-  cross_entropy,  // the net returns logits
-  nll,            // the net returns log-probabilities
-};
 
 struct Node {
   std::string name;  // full path, "conv1.0"

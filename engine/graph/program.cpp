@@ -286,14 +286,18 @@ void Program::forward() {
   }
 }
 
-void Program::loss_and_gradient(const Metrics& metrics) {
-  const auto& loss = graph_.loss() == LossKind::nll ? nll : cross_entropy;
+void Program::loss_and_gradient(const Metrics& metrics, double weight) {
+  LossOpts opts{.kind = opts_.loss.value_or(graph_.loss()),
+                .weight = weight,
+                .smoothing = opts_.smoothing,
+                .mixup = opts_.mixup};
   run_pass("loss", "loss", [&] {
     Context& ctx = model_->context();
-    loss(ctx, {}, output_, labels_, loss_, output_gradient_, metrics, state_);
+    class_loss(ctx, opts, output_, labels_, loss_, output_gradient_, metrics, state_);
+    opts.add = true;
     for (const Head& head : heads_) {
-      const LossOpts share{.weight = head.weight, .add = true};
-      loss(ctx, share, head.output, labels_, loss_, head.gradient, {}, state_);
+      opts.weight = weight * head.weight;
+      class_loss(ctx, opts, head.output, labels_, loss_, head.gradient, {}, state_);
     }
   });
 }

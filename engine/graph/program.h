@@ -30,6 +30,9 @@ struct ProgramOpts {
   bool fuse = true;               // and write the inputs of a concat in their places
   std::uint64_t seed = 0;         // of the dropout masks
   std::optional<double> dropout;  // overrides every dropout probability
+  std::optional<LossKind> loss;   // instead of the net's own
+  double smoothing = 0;           // of the labels
+  MixupOpts mixup;                // of the labels; the images are prepare()'s
 };
 
 class Program {
@@ -47,8 +50,8 @@ class Program {
 
   void forward();
   // The net's own loss over the batch and, when compiled with backward, its gradient, the losses of
-  // auxiliary heads included; the metrics of the output alone.
-  void loss_and_gradient(const Metrics& metrics);
+  // auxiliary heads included; the metrics of the output alone. weight: of all of it.
+  void loss_and_gradient(const Metrics& metrics, double weight = 1.0);
   void backward();
 
   // Called around every step with the node's name and "forward", "loss" or "backward"; for timing.

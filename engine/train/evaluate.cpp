@@ -9,14 +9,14 @@
 namespace lamina {
 
 MetricSums::MetricSums(Context& ctx, std::int64_t classes, bool confusion)
-    : ctx_(&ctx), classes_(classes), sums_(ctx.allocate(3 * sizeof(double))) {
+    : ctx_(&ctx), classes_(classes), sums_(ctx.allocate(kMetricSums * sizeof(double))) {
   if (confusion)
     confusion_ = ctx.allocate(static_cast<std::size_t>(classes * classes) * sizeof(std::int64_t));
   reset();
 }
 
 Metrics MetricSums::device() const {
-  Metrics metrics{vector_view(sums_.data(), DType::f64, 3), {}, {}};
+  Metrics metrics{vector_view(sums_.data(), DType::f64, kMetricSums), {}, {}};
   if (confusion_.data())
     metrics.confusion = vector_view(confusion_.data(), DType::i64, classes_ * classes_);
   return metrics;
@@ -28,13 +28,13 @@ void MetricSums::reset() {
 }
 
 MetricSums::Host MetricSums::read() const {
-  double values[3];
+  double values[kMetricSums];
   ctx_->copy_out(values, sums_.data(), sizeof values);
-  return {values[0], values[1], values[2]};
+  return {values[0], values[1], values[2], values[3]};
 }
 
 void MetricSums::write(const Host& sums) {
-  const double values[3] = {sums.loss_sum, sums.correct, sums.samples};
+  const double values[kMetricSums] = {sums.loss_sum, sums.correct, sums.samples, sums.in_five};
   ctx_->copy_in(sums_.data(), values, sizeof values);
 }
 

@@ -19,9 +19,10 @@ class MetricSums {
   Metrics device() const;
   void reset();
   struct Host {
-    double loss_sum = 0, correct = 0, samples = 0;
+    double loss_sum = 0, correct = 0, samples = 0, in_five = 0;
     double loss() const { return samples > 0 ? loss_sum / samples : 0; }
     double accuracy() const { return samples > 0 ? correct / samples : 0; }
+    double accuracy5() const { return samples > 0 ? in_five / samples : 0; }
   };
   Host read() const;
   void write(const Host& sums);                 // on resume

@@ -1,4 +1,4 @@
-// Cross-entropy and negative log-likelihood, their gradients and the metrics they gather.
+// The losses of a classifier, their gradients and the metrics they gather.
 // SPDX-License-Identifier: Apache-2.0
 #include "kernels/loss.h"
 
@@ -15,11 +15,25 @@ namespace {
 
 struct Family {
   const char* name;
-  const Op<cross_entropy_fn>& run;
-  bool logits;
+  LossOpts opts;
 };
-const Family kCrossEntropy{"cross_entropy", cross_entropy, true};
-const Family kNll{"nll", nll, false};
+const Family kCrossEntropy{"cross_entropy", {}};
+const Family kNll{"nll", {.kind = LossKind::nll}};
+
+// The others, and what changes the targets.
+std::vector<Family> further_families() {
+  constexpr MixupOpts kMix{.alpha = 0.4, .seed = 5};
+  return {{"cross_entropy_smooth", {.smoothing = 0.1}},
+          {"cross_entropy_mixup", {.mixup = kMix}},
+          {"cross_entropy_both", {.smoothing = 0.3, .mixup = kMix}},
+          {"nll_both", {.kind = LossKind::nll, .smoothing = 0.2, .mixup = kMix}},
+          {"hinge", {.kind = LossKind::hinge}},
+          {"hinge_mixup", {.kind = LossKind::hinge, .mixup = kMix}},
+          {"mse", {.kind = LossKind::mse}},
+          {"mse_both", {.kind = LossKind::mse, .smoothing = 0.1, .mixup = kMix}},
+          {"l1", {.kind = LossKind::l1}},
+          {"l1_both", {.kind = LossKind::l1, .smoothing = 0.1, .mixup = kMix}}};
+}
 
 struct Case {
   std::string name;
@@ -64,32 +78,76 @@ Slot gathered(const char* name, DType dtype, const Shape& shape, Values values, 
           .sparse = true};
 }
 
+constexpr std::int64_t kStep = 12;  // draws mixup's weight
+
+// What the loss of a row, and each element of its gradient, are made of.
+struct Sizes {
+  double loss = 0;
+  Values dx;
+};
+
+Sizes sizes_of(const LossOpts& opts, const double* row, const Values& target) {
+  const std::size_t count = target.size();
+  const auto classes = static_cast<double>(count);
+  const double best = *std::max_element(row, row + count);
+  Sizes sizes{opts.kind == LossKind::cross_entropy ? std::log(classes) + 1 : 0, Values(count)};
+  for (std::size_t f = 0; f < count; ++f) {
+    const double x = row[f], t = target[f], far = std::abs(x) + t;
+    switch (opts.kind) {
+      case LossKind::cross_entropy:  // logarithms are distances from the row's largest
+        sizes.loss += t * (best - x);
+        sizes.dx[f] = std::exp(x - best) * (1 + best - x) + t;
+        break;
+      case LossKind::nll:
+        sizes.loss += t * std::abs(x);
+        sizes.dx[f] = t;
+        break;
+      case LossKind::hinge:
+        for (std::size_t label = 0; label < count; ++label)
+          sizes.loss += target[label] * (1 + std::abs(x) + std::abs(row[label])) / classes;
+        sizes.dx[f] = (target[f] > 0 ? classes : 1) / classes;
+        break;
+      case LossKind::mse:
+        sizes.loss += far * far / classes;
+        sizes.dx[f] = 2 * far / classes;
+        break;
+      case LossKind::l1:
+        sizes.loss += far / classes;
+        sizes.dx[f] = 1 / classes;
+        break;
+    }
+  }
+  return sizes;
+}
+
 Problem weighted_problem(const Family& family, const Case& c, const LossOpts& opts, DType dtype) {
   Problem problem{.name = fmt::format("{}/{}", family.name, c.name),
                   .pass = "forward_backward",
                   .dtype = dtype};
   Draw draw(problem.name);
   const std::int64_t samples = c.shape.n, classes = c.shape.per_sample();
+  const auto width = static_cast<std::size_t>(classes);
   const Values x =
       rounded(dtype, c.whole ? draw.whole(c.shape) : draw.normal(c.shape, c.mean, c.deviation));
   Values labels = draw.whole(features(1, samples), 0, classes - 1);
   const Values confusion = draw.whole(features(1, classes * classes), 0, 9);
+  // Every third sample is classified right.
+  for (std::size_t n = 0; n < labels.size(); n += 3) {
+    const auto row = x.begin() + static_cast<std::ptrdiff_t>(n * width);
+    labels[n] = static_cast<double>(std::max_element(row, row + classes) - row);
+  }
 
-  // What each logarithm of a probability is made of: its distance from the row's largest.
-  Values loss_size{0}, dx_size(x.size());
-  for (std::int64_t n = 0; n < samples; ++n) {
-    const auto row = x.begin() + n * classes;
-    const auto best = std::max_element(row, row + classes);
-    // Every third sample is classified right.
-    auto& label = labels[static_cast<std::size_t>(n)];
-    if (n % 3 == 0) label = static_cast<double>(best - row);
-    const auto at_label = row + static_cast<std::ptrdiff_t>(label);
-    const double n_th = 1 / static_cast<double>(samples);
-    loss_size[0] += n_th * (*best - *at_label + std::log(static_cast<double>(classes)) + 1);
-    for (std::int64_t f = 0; f < classes; ++f) {
-      dx_size[static_cast<std::size_t>(n * classes + f)] =
-          n_th * (std::exp(row[f] - *best) * (1 + *best - row[f]) + (row + f == at_label ? 1 : 0));
-    }
+  const double own = opts.mixup.active() ? draw_mixup_weight(opts.mixup, kStep) : 1.0;
+  const double n_th = 1 / static_cast<double>(samples);
+  Values loss_size{0}, dx_size;
+  for (std::size_t n = 0; n < labels.size(); ++n) {
+    Values target(width, opts.smoothing / static_cast<double>(classes));
+    target[static_cast<std::size_t>(labels[n])] += (1 - opts.smoothing) * own;
+    target[static_cast<std::size_t>(labels[labels.size() - 1 - n])] +=
+        (1 - opts.smoothing) * (1 - own);
+    const Sizes sizes = sizes_of(opts, x.data() + n * width, target);
+    loss_size[0] += n_th * sizes.loss;
+    for (double size : sizes.dx) dx_size.push_back(n_th * size);
   }
   const double roundings =
       8 + std::sqrt(static_cast<double>(classes)) + std::sqrt(static_cast<double>(samples));
@@ -101,15 +159,16 @@ Problem weighted_problem(const Family& family, const Case& c, const LossOpts& op
       out("dx", c.shape, {roundings, dx_size}),
       gathered("sums",
                DType::f64,
-               features(1, 3),
-               {5.5, 3, 41},
-               {roundings, {loss_size[0] * total, 0, 0}}),
+               features(1, kMetricSums),
+               {5.5, 3, 41, 7},
+               {roundings, {loss_size[0] * total, 0, 0, 0}}),
       gathered("confusion", DType::i64, features(classes, classes), confusion, exactly())};
-  if (!family.logits) problem.slot("dx").sparse = true;
-  problem.body = [&family, opts](Call& call) {
+  if (opts.mixup.active()) problem.slots.push_back(state_slot({.step = kStep}));
+  problem.slot("dx").sparse = opts.kind != LossKind::cross_entropy;
+  problem.body = [opts](Call& call) {
     const Metrics metrics{call["sums"], call["confusion"]};
     const StepState* const state = call["state"] ? call.state() : nullptr;
-    family.run(
+    class_loss(
         call.ctx(), opts, call["x"], call["labels"], call["loss"], call["dx"], metrics, state);
   };
   problem.in_place = {{"dx", "x"}};
@@ -117,7 +176,7 @@ Problem weighted_problem(const Family& family, const Case& c, const LossOpts& op
 }
 
 Problem make_problem(const Family& family, const Case& c, DType dtype = DType::f32) {
-  return weighted_problem(family, c, {}, dtype);
+  return weighted_problem(family, c, family.opts, dtype);
 }
 
 // Evaluation wants no gradient; the metrics are optional one by one.
@@ -131,14 +190,17 @@ Problem without(Problem problem, const std::string& name) {
 // The gradient alone is scaled.
 Problem with_loss_scale(Problem problem) {
   problem.name += "/scaled";
-  problem.slots.push_back(state_slot({.loss_scale = kLossScale}));
+  std::erase_if(problem.slots, [](const Slot& slot) { return slot.name == "state"; });
+  problem.slots.push_back(state_slot({.step = kStep, .loss_scale = kLossScale}));
   for (double& size : problem.slot("dx").budget.magnitude) size *= kLossScale;
   return problem;
 }
 
 // The head beside the main one: a share of its loss is added to what is there.
 Problem auxiliary(const Family& family, const Case& c, DType dtype) {
-  const LossOpts opts{.weight = 0.3, .add = true};
+  LossOpts opts = family.opts;
+  opts.weight = 0.3;
+  opts.add = true;
   Problem problem = weighted_problem(family, c, opts, dtype);
   problem.name += "/auxiliary";
   Slot& loss = problem.slot("loss");
@@ -172,11 +234,25 @@ void cross_entropy(Table& table) {
 
 void nll(Table& table) { check_all(table, kNll); }
 
+void others(Table& table) {
+  for (const Family& family : further_families()) {
+    for (const Case& c : cases()) {
+      if (!c.name.starts_with("random")) table.check(make_problem, family, c);
+    }
+    const Case odd = cases()[3];
+    table.check([&](DType dtype) { return without(make_problem(family, odd, dtype), "dx"); });
+    table.check([&](DType dtype) { return with_loss_scale(make_problem(family, odd, dtype)); });
+    table.check([&](DType dtype) { return auxiliary(family, odd, dtype); });
+  }
+}
+
 void match_differences(Table& table) {
+  std::vector<Family> families = further_families();
+  families.insert(families.end(), {kCrossEntropy, kNll});
   for (const Shape& shape : {features(5, 7), Shape{2, 2, 1, 3}}) {
-    for (const Family* family : {&kCrossEntropy, &kNll})
+    for (const Family& family : families)
       table.check_gradients(
-          make_problem(*family, {"difference", shape, 0, 1}), "loss", "", {{"x", "dx"}});
+          make_problem(family, {"difference", shape, 0, 1}), "loss", "", {{"x", "dx"}});
   }
 }
 
@@ -188,11 +264,11 @@ void metrics_of_a_known_batch(Table& table) {
     problem.slot("x").values = {-1, -2, -3, -5, -0.5, -0.5, -4, -4, -0.25, -2, -1, -8};
     problem.slot("labels").values = {0, 2, 2, 2};
     problem.slot("confusion").values = Values(9, 0);
-    problem.slot("sums").values = {10, 20, 30};
+    problem.slot("sums").values = {10, 20, 30, 1};
     const auto values = execute(ctx, DType::f32, problem).values;
     const std::map<std::string, Values> known{
         {"loss", {2.4375}},
-        {"sums", {19.75, 22, 34}},
+        {"sums", {19.75, 22, 34, 5}},
         {"confusion", {1, 0, 0, 0, 0, 0, 0, 2, 1}},
         {"dx", {-0.25, 0, 0, 0, 0, -0.25, 0, 0, -0.25, 0, 0, -0.25}}};
     std::vector<std::string> failures;
@@ -204,12 +280,32 @@ void metrics_of_a_known_batch(Table& table) {
   });
 }
 
+// Ties, and a label in the fifth and in the sixth place.
+void first_five_of_a_known_batch(Table& table) {
+  table.verify("nll/first_five", "forward_backward", [](Context& ctx) {
+    Problem problem = make_problem(kNll, {"first_five", features(5, 7)});
+    problem.in_place.clear();
+    Values& x = problem.slot("x").values;
+    for (std::size_t i = 0; i < x.size(); ++i) x[i] = -static_cast<double>(i % 7);
+    std::fill(x.begin() + 28, x.end(), -1.0);  // the last sample: all alike
+    problem.slot("labels").values = {4, 5, 6, 0, 5};
+    problem.slot("sums").values = {0, 0, 0, 0};
+    const Values sums = execute(ctx, DType::f32, problem).values.at("sums");
+    std::vector<std::string> failures;
+    if (sums != Values{16, 1, 5, 2})
+      failures.push_back(fmt::format("sums are {}, not 16 1 5 2", fmt::join(sums, " ")));
+    return failures;
+  });
+}
+
 }  // namespace
 
 void add_loss(Suite& suite) {
   suite.add("CrossEntropy", cross_entropy);
   suite.add("Nll", nll);
+  suite.add("Others", others);
   suite.add("MetricsOfAKnownBatch", metrics_of_a_known_batch);
+  suite.add("FirstFiveOfAKnownBatch", first_five_of_a_known_batch);
   suite.add_gradients("MatchDifferences", match_differences);
 }
 

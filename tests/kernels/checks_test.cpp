@@ -191,26 +191,29 @@ TEST_P(ArgumentChecks, Linear) {
 TEST_P(ArgumentChecks, Losses) {
   const Tensor x = tensor(features(4, 5)), dx = tensor(features(4, 5)), loss = vector(1);
   const Tensor labels = vector(4, DType::i32);
-  for (const auto& [name, run] : {std::pair{"cross_entropy", &cross_entropy}, {"nll", &nll}}) {
-    const auto& op = *run;
-    refuses([&] { op(ctx_, {}, x, vector(4), loss, dx, {}, nullptr); },
-            {name, "labels is f32", "i32"});
-    refuses([&] { op(ctx_, {}, x, vector(5, DType::i32), loss, dx, {}, nullptr); },
-            {name, "labels"});
-    refuses([&] { op(ctx_, {}, x, labels, vector(4), dx, {}, nullptr); }, {name, "loss"});
-    refuses([&] { op(ctx_, {}, x, labels, loss, tensor(features(5, 4)), {}, nullptr); },
-            {name, "dx"});
-    refuses(
-        [&] {
-          op(ctx_, {}, x, labels, loss, dx, {vector(3), {}}, nullptr);
-        },
-        {name, "metrics.sums", "f64"});
-    refuses(
-        [&] {
-          op(ctx_, {}, x, labels, loss, dx, {{}, vector(5, DType::i64)}, nullptr);
-        },
-        {name, "metrics.confusion", "25 elements"});
-  }
+  const auto judge = [&](const LossOpts& opts,
+                         const Tensor& l,
+                         const Tensor& sum,
+                         const Tensor& gradient,
+                         const Metrics& metrics) {
+    class_loss(ctx_, opts, x, l, sum, gradient, metrics, nullptr);
+  };
+  const std::string op = "class_loss";
+  refuses([&] { judge({}, vector(4), loss, dx, {}); }, {op, "labels is f32", "i32"});
+  refuses([&] { judge({}, vector(5, DType::i32), loss, dx, {}); }, {op, "labels"});
+  refuses([&] { judge({}, labels, vector(4), dx, {}); }, {op, "loss"});
+  refuses([&] { judge({}, labels, loss, tensor(features(5, 4)), {}); }, {op, "dx"});
+  refuses([&] { judge({}, labels, loss, dx, {vector(4), {}}); }, {op, "metrics.sums", "f64"});
+  refuses(
+      [&] {
+        judge({}, labels, loss, dx, {{}, vector(5, DType::i64)});
+      },
+      {op, "metrics.confusion", "25 elements"});
+  refuses([&] { judge({.mixup = {.alpha = 0.5}}, labels, loss, dx, {}); }, {op, "state"});
+  refuses([&] { judge({.mixup = {.alpha = 2}}, labels, loss, dx, {}); }, {op, "state"});
+  refuses([&] { judge({.smoothing = 1}, labels, loss, dx, {}); }, {op, "smoothing"});
+  refuses([&] { judge({.kind = LossKind::hinge, .smoothing = 0.1}, labels, loss, dx, {}); },
+          {op, "hinge"});
 }
 
 TEST_P(ArgumentChecks, Optimizers) {

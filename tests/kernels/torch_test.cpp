@@ -216,9 +216,11 @@ Problem loss_problem(const Case& c) {
   Problem problem = problem_of(c, {"x"}, {"loss", "dx"});
   const Recorded& labels = c.tensors.at("labels");
   problem.slots.push_back(in("labels", DType::i32, labels.shape, labels.values));
-  const auto& loss = c.op == "nll" ? nll : cross_entropy;
-  problem.body = [&loss](Call& call) {
-    loss(call.ctx(), {}, call["x"], call["labels"], call["loss"], call["dx"], {}, nullptr);
+  const auto name = std::find(kLossNames.begin(), kLossNames.end(), c.op);
+  const LossOpts opts{.kind = static_cast<LossKind>(name - kLossNames.begin()),
+                      .smoothing = c.option("smoothing")};
+  problem.body = [opts](Call& call) {
+    class_loss(call.ctx(), opts, call["x"], call["labels"], call["loss"], call["dx"], {}, nullptr);
   };
   return problem;
 }
@@ -257,14 +259,15 @@ Problem problem_for(const Case& c) {
   if (c.op == "linear") return linear_problem(c);
   if (c.op == "max_pool" || c.op == "avg_pool") return pool_problem(c);
   if (c.op.starts_with("batch_norm")) return batch_norm_problem(c);
-  if (c.op == "cross_entropy" || c.op == "nll") return loss_problem(c);
+  if (std::find(kLossNames.begin(), kLossNames.end(), c.op) != kLossNames.end())
+    return loss_problem(c);
   if (c.op == "sgd" || c.op.starts_with("adam")) return optimizer_problem(c);
   return map_problem(c);
 }
 
 TEST(RefAgainstTorch, EveryOp) {
   const std::vector<Case> cases = read_cases();
-  EXPECT_EQ(cases.size(), 55u);
+  EXPECT_EQ(cases.size(), 59u);
   for (const Case& c : cases) {
     SCOPED_TRACE(c.op + "/" + c.name);
     const Outcome outcome = execute_ref(problem_for(c));
