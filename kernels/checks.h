@@ -14,6 +14,9 @@
 #include "kernels/batch_norm.h"
 #include "kernels/conv2d.h"
 #include "kernels/dropout.h"
+#include "kernels/ema.h"
+#include "kernels/gradient_slab.h"
+#include "kernels/lars.h"
 #include "kernels/linear.h"
 #include "kernels/loss.h"
 #include "kernels/lrn.h"
@@ -150,8 +153,33 @@ void adam_step(const Context& ctx,
                const Tensor& m,
                const Tensor& v,
                const Tensor& copy);
+void rmsprop_step(const Context& ctx,
+                  const RmspropOpts& opts,
+                  const StepState* state,
+                  const Tensor& w,
+                  const Tensor& dw,
+                  const Tensor& m,
+                  const Tensor& v,
+                  const Tensor& copy);
+void lars_step(const Context& ctx,
+               const LarsOpts& opts,
+               const StepState* state,
+               const Tensor& w,
+               const Tensor& dw,
+               const Tensor& m,
+               const Tensor& copy,
+               const Tensor& spans,
+               const Tensor& norms);
+void advance(const AdvanceOpts& opts, const StepState* state, const Tensor& rates);
 void find_overflow(const Context& ctx, const StepState* state, const Tensor& dw);
-void advance(const StepState* state, std::int64_t samples);
+void sum_gradients(const Context& ctx, const Tensor& dw, const Tensor& sum);
+void clip_gradients(const Context& ctx,
+                    const ClipOpts& opts,
+                    const StepState* state,
+                    const Tensor& dw,
+                    const Tensor& norm2);
+void ema_step(
+    const Context& ctx, double decay, const Tensor& w, const Tensor& ema, const Tensor& copy);
 
 void max_pool_forward(
     const Context& ctx, const PoolOpts& opts, const Tensor& x, const Tensor& y, const Tensor& idx);

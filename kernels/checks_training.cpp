@@ -55,7 +55,7 @@ void labels(const Tensor& labels, std::int64_t classes) {
 
 namespace {
 
-// Weights are f32 (f64 on ref); only cuda has 16-bit gradients and copies.
+// Weights are f32 (f64 on ref); only cuda has 16-bit copies, and gradients of their dtype.
 void parameters(const Context& ctx,
                 std::string_view op,
                 const Tensor& w,
@@ -66,11 +66,12 @@ void parameters(const Context& ctx,
                "{}: w is {}; parameters are kept in f32.",
                op,
                name_of(w.dtype));
-  const bool narrow = ctx.backend() == BackendKind::cuda && dw && takes(ctx.backend(), dw.dtype);
-  vector(op, {"dw", dw}, narrow ? dw.dtype : w.dtype, w.numel());
+  const bool cuda = ctx.backend() == BackendKind::cuda;
+  vector(op, {"dw", dw}, cuda && takes(ctx.backend(), dw.dtype) ? dw.dtype : w.dtype, w.numel());
   apart(op, {"w", w}, {"dw", dw});
   if (copy) {
-    vector(op, {"copy", copy}, dw.dtype, w.numel());
+    const bool any = cuda && dw.dtype == w.dtype && takes(ctx.backend(), copy.dtype);
+    vector(op, {"copy", copy}, any ? copy.dtype : dw.dtype, w.numel());
     apart(op, {"w", w}, {"copy", copy});
     apart(op, {"dw", dw}, {"copy", copy});
   }
@@ -115,14 +116,75 @@ void adam_step(const Context& ctx,
                opts.beta2);
 }
 
+void rmsprop_step(const Context& ctx,
+                  const RmspropOpts& opts,
+                  const StepState* state,
+                  const Tensor& w,
+                  const Tensor& dw,
+                  const Tensor& m,
+                  const Tensor& v,
+                  const Tensor& copy) {
+  constexpr auto op = "rmsprop_step";
+  parameters(ctx, op, w, dw, copy);
+  if (opts.momentum != 0 || m) vector(op, {"m", m}, w.dtype, w.numel());
+  vector(op, {"v", v}, w.dtype, w.numel());
+  if (m) apart(op, {"m", m}, {"v", v});
+  has_state(op, state);
+  LAMINA_CHECK(
+      opts.alpha >= 0 && opts.alpha < 1, "{}: alpha {} must lie in [0, 1).", op, opts.alpha);
+}
+
+void lars_step(const Context& ctx,
+               const LarsOpts&,
+               const StepState* state,
+               const Tensor& w,
+               const Tensor& dw,
+               const Tensor& m,
+               const Tensor& copy,
+               const Tensor& spans,
+               const Tensor& norms) {
+  constexpr auto op = "lars_step";
+  parameters(ctx, op, w, dw, copy);
+  vector(op, {"m", m}, w.dtype, w.numel());
+  vector(op, {"spans", spans}, DType::i64, spans.numel());
+  vector(op, {"norms", norms}, DType::f64, spans.numel());
+  has_state(op, state);
+}
+
+void advance(const AdvanceOpts& opts, const StepState* state, const Tensor& rates) {
+  has_state("advance", state);
+  LAMINA_CHECK(opts.samples >= 0, "advance: {} samples cannot be negative.", opts.samples);
+  if (rates) vector("advance", {"rates", rates}, DType::f32, rates.numel());
+}
+
 void find_overflow(const Context& ctx, const StepState* state, const Tensor& dw) {
   real(ctx, "find_overflow", {"dw", dw});
   has_state("find_overflow", state);
 }
 
-void advance(const StepState* state, std::int64_t samples) {
-  has_state("advance", state);
-  LAMINA_CHECK(samples >= 0, "advance: {} samples cannot be negative.", samples);
+void sum_gradients(const Context& ctx, const Tensor& dw, const Tensor& sum) {
+  real(ctx, "sum_gradients", {"dw", dw});
+  vector("sum_gradients", {"sum", sum}, statistics_dtype(dw.dtype), dw.numel());
+  apart("sum_gradients", {"sum", sum}, {"dw", dw});
+}
+
+void clip_gradients(const Context& ctx,
+                    const ClipOpts& opts,
+                    const StepState* state,
+                    const Tensor& dw,
+                    const Tensor& norm2) {
+  constexpr auto op = "clip_gradients";
+  real(ctx, op, {"dw", dw});
+  vector(op, {"norm2", norm2}, DType::f64, 1);
+  has_state(op, state);
+  LAMINA_CHECK(opts.max_norm > 0, "{}: a norm of {} is not positive.", op, opts.max_norm);
+}
+
+void ema_step(
+    const Context& ctx, double decay, const Tensor& w, const Tensor& ema, const Tensor& copy) {
+  constexpr auto op = "ema_step";
+  parameters(ctx, op, ema, w, copy);
+  LAMINA_CHECK(decay >= 0 && decay < 1, "{}: a decay of {} must lie in [0, 1).", op, decay);
 }
 
 void prepare(const Context& ctx,

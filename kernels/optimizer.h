@@ -1,10 +1,11 @@
 // Optimizers over a whole parameter slab in one pass (fused multi-tensor), and the end of a step.
-//   w     [count] f32   parameters, updated       dw  [count]  gradients, times state->loss_scale
+//   w     [count] f32   parameters, updated
+//   dw    [count]       gradients; they count times state->gradient_factor()
 //   m, v  [count] f32   state, updated; zero before the first step
-//   copy  [count]       w rounded to dw's dtype, for the next forward pass; may be empty
-// dw is f32, on cuda also bf16 or f16. The learning rate and the step number
-// t = step + 1 - skipped come from `state` (device memory). Where find_overflow() has found one,
-// nothing is changed.
+//   copy  [count]       w rounded to bf16 or f16, for the next forward pass; may be empty
+// dw is f32, on cuda also of copy's dtype. The learning rate and the number of the update
+// t = updates + 1 - skipped come from `state` (device memory). Where find_overflow() has found one
+// (gradient_slab.h), nothing is changed.
 // SGD (PyTorch's):   g = dw + weight_decay*w;  m = momentum*m + g
 //                    w -= lr * (nesterov ? g + momentum*m : m)
 //                    without momentum m may be empty and w -= lr*g
@@ -12,6 +13,10 @@
 //                    g = dw + weight_decay*w  (L2), or w -= lr*weight_decay*w (decoupled, AdamW)
 //                    m = beta1*m + (1-beta1)*g;  v = beta2*v + (1-beta2)*g*g
 //                    w -= lr/(1-beta1^t) * m / (sqrt(v)/sqrt(1-beta2^t) + eps)
+// RMSProp, Tieleman & Hinton, Coursera 2012, lecture 6.5, as PyTorch has it, not centred:
+//                    g = dw + weight_decay*w;  v = alpha*v + (1-alpha)*g*g
+//                    m = momentum*m + g/(sqrt(v)+eps);  w -= lr*m
+//                    without momentum m may be empty and w -= lr*g/(sqrt(v)+eps)
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -33,6 +38,13 @@ struct AdamOpts {
   bool decoupled = false;  // AdamW
 };
 
+struct RmspropOpts {
+  double alpha = 0.99;
+  double eps = 1e-8;
+  double weight_decay = 0.0;
+  double momentum = 0.0;
+};
+
 using sgd_step_fn = void(Context& ctx,
                          const SgdOpts& opts,
                          const StepState* state,
@@ -51,14 +63,27 @@ using adam_step_fn = void(Context& ctx,
                           const Tensor& copy);
 LAMINA_OP(adam_step)
 
-// Notes in `state` the first element of dw, counted from `first`, that is infinite or NaN, unless
-// an earlier one is noted there.
-using find_overflow_fn = void(Context& ctx, StepState* state, const Tensor& dw, std::int64_t first);
-LAMINA_OP(find_overflow)
+using rmsprop_step_fn = void(Context& ctx,
+                             const RmspropOpts& opts,
+                             const StepState* state,
+                             const Tensor& w,
+                             const Tensor& dw,
+                             const Tensor& m,
+                             const Tensor& v,
+                             const Tensor& copy);
+LAMINA_OP(rmsprop_step)
 
-// step += 1 and cursor += samples, in device memory. With an overflow noted, the step counts as
-// skipped and the loss scale halves; after growth_interval steps without one it doubles.
-using advance_fn = void(Context& ctx, StepState* state, std::int64_t samples);
+// The end of a batch, in device memory: StepState::advance(). Then, where `rates` is given, lr
+// becomes rates[step % R].
+//   rates  [R] f32   learning rates of an epoch's batches; may be empty
+struct AdvanceOpts {
+  std::int64_t samples = 0;
+  bool update = true;  // the parameters were updated after this batch
+};
+using advance_fn = void(Context& ctx,
+                        const AdvanceOpts& opts,
+                        StepState* state,
+                        const Tensor& rates);
 LAMINA_OP(advance)
 
 }  // namespace lamina

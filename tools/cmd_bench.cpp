@@ -141,7 +141,7 @@ class Bench {
       const Clock clock(*this, "optimizer");
       optimizer_.step(device_state());
     }
-    advance(*ctx_, device_state(), program.batch());
+    advance(*ctx_, {.samples = program.batch()}, device_state(), {});
     cursor_ += program.batch();
   }
   static TrainConfig config(const BenchFlags& flags) {

@@ -12,24 +12,33 @@ namespace lamina {
 struct StepState {
   static constexpr std::int64_t kNowhere = INT64_MAX;
 
-  std::int64_t step = 0;    // batches done since the start of training; keys the random draws
-  std::int64_t cursor = 0;  // position in the epoch's permutation of the data set
-  float lr = 0.0f;          // learning rate of the next step
+  std::int64_t step = 0;     // batches done since the start of training; keys the random draws
+  std::int64_t cursor = 0;   // position in the epoch's permutation of the data set
+  float lr = 0.0f;           // learning rate of the next update
+  float clip = 1.0f;         // the gradients count times this, see kernels/gradient_slab.h
+  std::int64_t updates = 0;  // of the parameters, those that were skipped too; a batch or more each
 
   // Loss scaling, for f16: gradients are kept times `loss_scale`, and a step in which one of them
   // overflows changes no parameter. Micikevicius et al., "Mixed precision training",
   // https://arxiv.org/abs/1710.03740, section 3.2.
   float loss_scale = 1.0f;
-  std::int32_t growth_interval = 0;       // doubled after so many good steps; 0: it is fixed
+  std::int32_t growth_interval = 0;       // doubled after so many good updates; 0: it is fixed
   std::int32_t good_steps = 0;            // since the scale last changed
   std::int64_t overflow_at = kNowhere;    // the first gradient of this step that is not finite
-  std::int64_t last_overflow = kNowhere;  // that of the last skipped step
-  std::int64_t skipped = 0;               // steps that changed no parameter
+  std::int64_t last_overflow = kNowhere;  // that of the last skipped update
+  std::int64_t skipped = 0;               // updates that changed no parameter
 
   LAMINA_HOST_DEVICE bool overflowed() const { return overflow_at != kNowhere; }
 
-  // The end of a step over so many samples.
-  LAMINA_HOST_DEVICE void advance(std::int64_t samples) {
+  // What a stored gradient has to be multiplied with.
+  LAMINA_HOST_DEVICE float gradient_factor() const { return clip / loss_scale; }
+
+  // The end of a batch of so many samples; update: the parameters were updated after it.
+  LAMINA_HOST_DEVICE void advance(std::int64_t samples, bool update) {
+    ++step;
+    cursor += samples;
+    if (!update) return;
+    ++updates;
     if (overflowed()) {
       ++skipped;
       last_overflow = overflow_at;
@@ -40,8 +49,6 @@ struct StepState {
       loss_scale *= 2.0f;
       good_steps = 0;
     }
-    ++step;
-    cursor += samples;
   }
 };
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/train/optimizer.h"
 
+#include "kernels/gradient_slab.h"
+
 namespace lamina {
 
 namespace {

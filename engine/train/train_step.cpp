@@ -22,7 +22,7 @@ void TrainStep::walk_list(std::int64_t cursor) {
   program.loss_and_gradient(metrics_);
   program.backward();
   optimizer_->step(state_);
-  advance(*ctx_, state_, program.batch());
+  advance(*ctx_, {.samples = program.batch()}, state_, {});
 }
 
 std::int64_t TrainStep::run(std::int64_t cursor, std::int64_t most) {

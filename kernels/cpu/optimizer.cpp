@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernels/optimizer.h"
 
-#include <algorithm>
 #include <cmath>
 
 #include "kernels/checks.h"
-#include "kernels/cpu/flush_denormals.h"
-#include "kernels/cpu/pointwise.h"
+#include "kernels/cpu/slab.h"
 
 namespace lamina::cpu {
 namespace {
@@ -15,23 +13,6 @@ LAMINA_INLINE Vec sqrt(const Vec& x) {
   Vec y;
   for (int i = 0; i < kLanes; ++i) y[i] = std::sqrt(x[i]);
   return y;
-}
-
-// One pass over the slab: body(in, out) has to work on sixteen elements, or on those that are left;
-// in(p) reads them from a tensor, out(p, v) writes them.
-template <class Body>
-void update(const Context& ctx, std::int64_t count, const Body& body) {
-  parallel_for(ctx, count, kPointwiseGrain, [&](std::int64_t begin, std::int64_t end) {
-    const FlushDenormals flush;
-    std::int64_t i = begin;
-    for (; i + kLanes <= end; i += kLanes)
-      body([i](const float* p) { return load(p + i); },
-           [i](float* p, const Vec& v) { store(p + i, v); });
-    const std::int64_t rest = end - i;
-    if (rest > 0)
-      body([i, rest](const float* p) { return load_part(p + i, rest); },
-           [i, rest](float* p, const Vec& v) { store_part(p + i, v, rest); });
-  });
 }
 
 }  // namespace
@@ -46,16 +27,16 @@ void sgd_step(Context& ctx,
   checks::sgd_step(ctx, opts, state, w_, dw_, m_, copy_);
   if (state->overflowed()) return;
   float* const copy = copy_ ? copy_.as<float>() : nullptr;
-  const float unscale = 1.0f / state->loss_scale;
+  const float factor = state->gradient_factor();
   float* const w = w_.as<float>();
   const float* const dw = dw_.as<float>();
   const float lr = state->lr;
   const auto decay = static_cast<float>(opts.weight_decay);
   const auto momentum = static_cast<float>(opts.momentum);
   if (momentum == 0.0f) {
-    update(ctx, w_.numel(), [=](const auto& in, const auto& out) {
+    walk_slab(ctx, w_.numel(), [=](const auto& in, const auto& out) {
       const Vec weight = in(w);
-      const Vec updated = weight - lr * (in(dw)*unscale + decay * weight);
+      const Vec updated = weight - lr * (in(dw)*factor + decay * weight);
       out(w, updated);
       if (copy != nullptr) out(copy, updated);
     });
@@ -63,9 +44,9 @@ void sgd_step(Context& ctx,
   }
   float* const m = m_.as<float>();
   const bool nesterov = opts.nesterov;
-  update(ctx, w_.numel(), [=](const auto& in, const auto& out) {
+  walk_slab(ctx, w_.numel(), [=](const auto& in, const auto& out) {
     const Vec weight = in(w);
-    const Vec g = in(dw)*unscale + decay * weight;
+    const Vec g = in(dw)*factor + decay * weight;
     const Vec velocity = momentum * in(m) + g;
     out(m, velocity);
     const Vec updated = weight - lr * (nesterov ? g + momentum * velocity : velocity);
@@ -85,12 +66,12 @@ void adam_step(Context& ctx,
   checks::adam_step(ctx, opts, state, w_, dw_, m_, v_, copy_);
   if (state->overflowed()) return;
   float* const copy = copy_ ? copy_.as<float>() : nullptr;
-  const float unscale = 1.0f / state->loss_scale;
+  const float factor = state->gradient_factor();
   float* const w = w_.as<float>();
   const float* const dw = dw_.as<float>();
   float* const m = m_.as<float>();
   float* const v = v_.as<float>();
-  const auto t = static_cast<double>(state->step + 1 - state->skipped);
+  const auto t = static_cast<double>(state->updates + 1 - state->skipped);
   const auto beta1 = static_cast<float>(opts.beta1), beta2 = static_cast<float>(opts.beta2);
   const auto rest1 = static_cast<float>(1.0 - opts.beta1);
   const auto rest2 = static_cast<float>(1.0 - opts.beta2);
@@ -99,9 +80,9 @@ void adam_step(Context& ctx,
   const auto eps = static_cast<float>(opts.eps);
   const auto decay = static_cast<float>(opts.decoupled ? 0.0 : opts.weight_decay);
   const auto keep = static_cast<float>(opts.decoupled ? 1.0 - state->lr * opts.weight_decay : 1.0);
-  update(ctx, w_.numel(), [=](const auto& in, const auto& out) {
+  walk_slab(ctx, w_.numel(), [=](const auto& in, const auto& out) {
     const Vec weight = in(w);
-    const Vec g = in(dw)*unscale + decay * weight;
+    const Vec g = in(dw)*factor + decay * weight;
     const Vec first = beta1 * in(m) + rest1 * g;
     const Vec second = beta2 * in(v) + rest2 * (g * g);
     out(m, first);
@@ -112,17 +93,45 @@ void adam_step(Context& ctx,
   });
 }
 
-void find_overflow(Context& ctx, StepState* state, const Tensor& dw, std::int64_t first) {
-  checks::find_overflow(ctx, state, dw);
-  const float* const begin = dw.as<float>();
-  const float* const end = begin + dw.numel();
-  const float* const bad = std::find_if(begin, end, [](float v) { return !std::isfinite(v); });
-  if (bad != end) state->overflow_at = std::min(state->overflow_at, first + (bad - begin));
+void rmsprop_step(Context& ctx,
+                  const RmspropOpts& opts,
+                  const StepState* state,
+                  const Tensor& w_,
+                  const Tensor& dw_,
+                  const Tensor& m_,
+                  const Tensor& v_,
+                  const Tensor& copy_) {
+  checks::rmsprop_step(ctx, opts, state, w_, dw_, m_, v_, copy_);
+  if (state->overflowed()) return;
+  float* const copy = copy_ ? copy_.as<float>() : nullptr;
+  float* const m = opts.momentum != 0 ? m_.as<float>() : nullptr;
+  float* const w = w_.as<float>();
+  float* const v = v_.as<float>();
+  const float* const dw = dw_.as<float>();
+  const float factor = state->gradient_factor(), lr = state->lr;
+  const auto alpha = static_cast<float>(opts.alpha), rest = static_cast<float>(1.0 - opts.alpha);
+  const auto eps = static_cast<float>(opts.eps), decay = static_cast<float>(opts.weight_decay);
+  const auto momentum = static_cast<float>(opts.momentum);
+  walk_slab(ctx, w_.numel(), [=](const auto& in, const auto& out) {
+    const Vec weight = in(w);
+    const Vec g = in(dw)*factor + decay * weight;
+    const Vec square = alpha * in(v) + rest * (g * g);
+    out(v, square);
+    Vec direction = g / (sqrt(square) + eps);
+    if (m != nullptr) {
+      direction = momentum * in(m) + direction;
+      out(m, direction);
+    }
+    const Vec updated = weight - lr * direction;
+    out(w, updated);
+    if (copy != nullptr) out(copy, updated);
+  });
 }
 
-void advance(Context&, StepState* state, std::int64_t samples) {
-  checks::advance(state, samples);
-  state->advance(samples);
+void advance(Context&, const AdvanceOpts& opts, StepState* state, const Tensor& rates) {
+  checks::advance(opts, state, rates);
+  state->advance(opts.samples, opts.update);
+  if (rates) state->lr = rates.as<float>()[state->step % rates.numel()];
 }
 
 }  // namespace lamina::cpu

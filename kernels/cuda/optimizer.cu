@@ -5,38 +5,25 @@
 #include <cmath>
 
 #include "kernels/checks.h"
-#include "kernels/cuda/language.h"
-#include "kernels/cuda/visit.h"
+#include "kernels/cuda/slab.h"
 
 namespace lamina {
 namespace {
 
-// The parameters: f32 weights, gradients of type T and, where there is one, the weights' copy.
-template <class T>
-struct Slab {
-  float* w;
-  const T* dw;
-  T* copy;
-  std::int64_t count;
-
-  LAMINA_DEVICE void store(std::int64_t i, float weight) const {
-    w[i] = weight;
-    if (copy != nullptr) copy[i] = cuda::from_f32<T>(weight);
-  }
-};
+using cuda::Slab;
 
 struct Sgd {
   float momentum, decay;
   bool nesterov;
 };
 
-template <class T>
-LAMINA_KERNEL sgd(Slab<T> slab, float* m, Sgd opts, const StepState* state) {
+template <class G, class C>
+LAMINA_KERNEL sgd(Slab<G, C> slab, float* m, Sgd opts, const StepState* state) {
   if (state->overflowed()) return;
-  const float lr = state->lr, unscale = 1.0f / state->loss_scale;
+  const float lr = state->lr, factor = state->gradient_factor();
   for (std::int64_t i = cuda::first_thread(); i < slab.count; i += cuda::all_threads()) {
     const float weight = slab.w[i];
-    const float g = cuda::as_f32(slab.dw[i]) * unscale + opts.decay * weight;
+    const float g = cuda::as_f32(slab.dw[i]) * factor + opts.decay * weight;
     float direction = g;
     if (opts.momentum != 0.0f) {
       const float velocity = opts.momentum * m[i] + g;
@@ -53,20 +40,20 @@ struct Adam {
   bool decoupled;
 };
 
-template <class T>
-LAMINA_KERNEL adam(Slab<T> slab, float* m, float* v, Adam opts, const StepState* state) {
+template <class G, class C>
+LAMINA_KERNEL adam(Slab<G, C> slab, float* m, float* v, Adam opts, const StepState* state) {
   LAMINA_SHARED(float, corrections, [2]);
   if (state->overflowed()) return;
   // The powers are expensive and the same for everyone.
   if (threadIdx.x == 0) {
-    const double t = static_cast<double>(state->step + 1 - state->skipped);
+    const double t = static_cast<double>(state->updates + 1 - state->skipped);
     corrections[0] =
         static_cast<float>(static_cast<double>(state->lr) / (1.0 - pow(opts.beta1, t)));
     corrections[1] = static_cast<float>(1.0 / sqrt(1.0 - pow(opts.beta2, t)));
   }
   cuda::barrier();
   const float step_size = corrections[0], v_scale = corrections[1];
-  const float unscale = 1.0f / state->loss_scale;
+  const float factor = state->gradient_factor();
   const float decay = opts.decoupled ? 0.0f : opts.decay;
   const float keep = opts.decoupled ? 1.0f - state->lr * opts.decay : 1.0f;
   const auto beta1 = static_cast<float>(opts.beta1), beta2 = static_cast<float>(opts.beta2);
@@ -74,7 +61,7 @@ LAMINA_KERNEL adam(Slab<T> slab, float* m, float* v, Adam opts, const StepState*
   const auto rest2 = static_cast<float>(1.0 - opts.beta2);
   for (std::int64_t i = cuda::first_thread(); i < slab.count; i += cuda::all_threads()) {
     const float weight = slab.w[i];
-    const float g = cuda::as_f32(slab.dw[i]) * unscale + decay * weight;
+    const float g = cuda::as_f32(slab.dw[i]) * factor + decay * weight;
     const float first = beta1 * m[i] + rest1 * g;
     const float second = beta2 * v[i] + rest2 * (g * g);
     m[i] = first;
@@ -83,26 +70,36 @@ LAMINA_KERNEL adam(Slab<T> slab, float* m, float* v, Adam opts, const StepState*
   }
 }
 
-template <class T>
-LAMINA_KERNEL look_for_overflow(StepState* state,
-                                const T* dw,
-                                std::int64_t count,
-                                std::int64_t first) {
-  for (std::int64_t i = cuda::first_thread(); i < count; i += cuda::all_threads()) {
-    const float value = cuda::as_f32(dw[i]);
-    if (value - value == 0.0f) continue;  // infinity and NaN make NaN
-    cuda::min_atomic(&state->overflow_at, first + i);
-    return;  // later ones of this thread are larger
+struct Rmsprop {
+  float alpha, rest, eps, decay, momentum;
+};
+
+// m is null without momentum.
+template <class G, class C>
+LAMINA_KERNEL rmsprop(Slab<G, C> slab, float* m, float* v, Rmsprop opts, const StepState* state) {
+  if (state->overflowed()) return;
+  const float lr = state->lr, factor = state->gradient_factor();
+  for (std::int64_t i = cuda::first_thread(); i < slab.count; i += cuda::all_threads()) {
+    const float weight = slab.w[i];
+    const float g = cuda::as_f32(slab.dw[i]) * factor + opts.decay * weight;
+    const float square = opts.alpha * v[i] + opts.rest * (g * g);
+    v[i] = square;
+    float direction = g / (sqrtf(square) + opts.eps);
+    if (m != nullptr) {
+      direction = opts.momentum * m[i] + direction;
+      m[i] = direction;
+    }
+    slab.store(i, weight - lr * direction);
   }
 }
 
-LAMINA_KERNEL end_step(StepState* state, std::int64_t samples) {
-  if (threadIdx.x == 0) state->advance(samples);
-}
-
-template <class T>
-Slab<T> slab_of(const Tensor& w, const Tensor& dw, const Tensor& copy) {
-  return {w.as<float>(), dw.as<T>(), copy ? copy.as<T>() : nullptr, w.numel()};
+LAMINA_KERNEL end_batch(StepState* state,
+                        AdvanceOpts opts,
+                        const float* rates,
+                        std::int64_t count) {
+  if (threadIdx.x != 0) return;
+  state->advance(opts.samples, opts.update);
+  if (rates != nullptr) state->lr = rates[state->step % count];
 }
 
 }  // namespace
@@ -117,13 +114,13 @@ void cuda::sgd_step(Context& ctx,
   checks::sgd_step(ctx, opts, state, w, dw, m, copy);
   const Sgd values{
       static_cast<float>(opts.momentum), static_cast<float>(opts.weight_decay), opts.nesterov};
-  visit_compute(dw.dtype, "sgd_step", [&]<class T>(T) {
+  visit_slab(w, dw, copy, "sgd_step", [&]<class G, class C>(const Slab<G, C>& slab) {
     launch(ctx,
            "sgd_step",
            blocks_for(w.numel()),
            kBlock,
-           sgd<T>,
-           slab_of<T>(w, dw, copy),
+           sgd<G, C>,
+           slab,
            m ? m.as<float>() : nullptr,
            values,
            state);
@@ -144,13 +141,13 @@ void cuda::adam_step(Context& ctx,
                     static_cast<float>(opts.eps),
                     static_cast<float>(opts.weight_decay),
                     opts.decoupled};
-  visit_compute(dw.dtype, "adam_step", [&]<class T>(T) {
+  visit_slab(w, dw, copy, "adam_step", [&]<class G, class C>(const Slab<G, C>& slab) {
     launch(ctx,
            "adam_step",
            blocks_for(w.numel()),
            kBlock,
-           adam<T>,
-           slab_of<T>(w, dw, copy),
+           adam<G, C>,
+           slab,
            m.as<float>(),
            v.as<float>(),
            values,
@@ -158,24 +155,45 @@ void cuda::adam_step(Context& ctx,
   });
 }
 
-void cuda::find_overflow(Context& ctx, StepState* state, const Tensor& dw, std::int64_t first) {
-  checks::find_overflow(ctx, state, dw);
-  visit_compute(dw.dtype, "find_overflow", [&]<class T>(T) {
+void cuda::rmsprop_step(Context& ctx,
+                        const RmspropOpts& opts,
+                        const StepState* state,
+                        const Tensor& w,
+                        const Tensor& dw,
+                        const Tensor& m,
+                        const Tensor& v,
+                        const Tensor& copy) {
+  checks::rmsprop_step(ctx, opts, state, w, dw, m, v, copy);
+  const Rmsprop values{static_cast<float>(opts.alpha),
+                       static_cast<float>(1.0 - opts.alpha),
+                       static_cast<float>(opts.eps),
+                       static_cast<float>(opts.weight_decay),
+                       static_cast<float>(opts.momentum)};
+  visit_slab(w, dw, copy, "rmsprop_step", [&]<class G, class C>(const Slab<G, C>& slab) {
     launch(ctx,
-           "find_overflow",
-           blocks_for(dw.numel()),
+           "rmsprop_step",
+           blocks_for(w.numel()),
            kBlock,
-           look_for_overflow<T>,
-           state,
-           dw.as<T>(),
-           dw.numel(),
-           first);
+           rmsprop<G, C>,
+           slab,
+           opts.momentum != 0 ? m.as<float>() : nullptr,
+           v.as<float>(),
+           values,
+           state);
   });
 }
 
-void cuda::advance(Context& ctx, StepState* state, std::int64_t samples) {
-  checks::advance(state, samples);
-  launch(ctx, "advance", Grid{}, kWarp, end_step, state, samples);
+void cuda::advance(Context& ctx, const AdvanceOpts& opts, StepState* state, const Tensor& rates) {
+  checks::advance(opts, state, rates);
+  launch(ctx,
+         "advance",
+         Grid{},
+         kWarp,
+         end_batch,
+         state,
+         opts,
+         static_cast<const float*>(rates ? rates.as<float>() : nullptr),
+         rates.numel());
 }
 
 }  // namespace lamina

@@ -10,6 +10,9 @@
 #include "kernels/context.h"
 #include "kernels/conv2d.h"
 #include "kernels/dropout.h"
+#include "kernels/ema.h"
+#include "kernels/gradient_slab.h"
+#include "kernels/lars.h"
 #include "kernels/linear.h"
 #include "kernels/loss.h"
 #include "kernels/lrn.h"
@@ -59,8 +62,13 @@ LAMINA_STUB(void, lrn_forward, const LrnOpts&, T, T)
 LAMINA_STUB(void, lrn_backward, const LrnOpts&, T, T, T)
 LAMINA_STUB(void, sgd_step, const SgdOpts&, const StepState*, T, T, T, T)
 LAMINA_STUB(void, adam_step, const AdamOpts&, const StepState*, T, T, T, T, T)
+LAMINA_STUB(void, rmsprop_step, const RmspropOpts&, const StepState*, T, T, T, T, T)
+LAMINA_STUB(void, lars_step, const LarsOpts&, const StepState*, T, T, T, T, T, T)
+LAMINA_STUB(void, advance, const AdvanceOpts&, StepState*, T)
 LAMINA_STUB(void, find_overflow, StepState*, T, std::int64_t)
-LAMINA_STUB(void, advance, StepState*, std::int64_t)
+LAMINA_STUB(void, sum_gradients, bool, T, T)
+LAMINA_STUB(void, clip_gradients, const ClipOpts&, StepState*, T, T)
+LAMINA_STUB(void, ema_step, double, T, T, T)
 LAMINA_STUB(void, max_pool_forward, const PoolOpts&, T, T, T)
 LAMINA_STUB(void, max_pool_backward, const PoolOpts&, T, T, T)
 LAMINA_STUB(void, avg_pool_forward, const PoolOpts&, T, T)

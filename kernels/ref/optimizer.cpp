@@ -1,13 +1,19 @@
-// SGD and Adam over a slab, in f64. Contract: kernels/optimizer.h.
+// SGD, Adam and RMSProp over a slab, in f64. Contract: kernels/optimizer.h.
 // SPDX-License-Identifier: Apache-2.0
 #include "kernels/optimizer.h"
 
-#include <algorithm>
 #include <cmath>
 
 #include "kernels/checks.h"
 
 namespace lamina {
+namespace {
+
+double factor_of(const StepState* state) {
+  return static_cast<double>(state->clip) / static_cast<double>(state->loss_scale);
+}
+
+}  // namespace
 
 void ref::sgd_step(Context& ctx,
                    const SgdOpts& opts,
@@ -19,11 +25,10 @@ void ref::sgd_step(Context& ctx,
   checks::sgd_step(ctx, opts, state, w, dw, m, copy);
   if (state->overflowed()) return;
   visit_real(w.dtype, "sgd_step", [&]<class T>(T) {
-    const double lr = state->lr;
+    const double lr = state->lr, factor = factor_of(state);
     for (std::int64_t i = 0; i < w.numel(); ++i) {
       const double weight = w.as<T>()[i];
-      const double g =
-          dw.as<T>()[i] / static_cast<double>(state->loss_scale) + opts.weight_decay * weight;
+      const double g = dw.as<T>()[i] * factor + opts.weight_decay * weight;
       double direction = g;
       if (opts.momentum != 0) {
         const double velocity = opts.momentum * m.as<T>()[i] + g;
@@ -47,12 +52,13 @@ void ref::adam_step(Context& ctx,
   checks::adam_step(ctx, opts, state, w, dw, m, v, copy);
   if (state->overflowed()) return;
   visit_real(w.dtype, "adam_step", [&]<class T>(T) {
-    const double lr = state->lr, t = static_cast<double>(state->step + 1 - state->skipped);
+    const double lr = state->lr, factor = factor_of(state);
+    const double t = static_cast<double>(state->updates + 1 - state->skipped);
     const double step_size = lr / (1 - std::pow(opts.beta1, t));
     const double v_correction = std::sqrt(1 - std::pow(opts.beta2, t));
     for (std::int64_t i = 0; i < w.numel(); ++i) {
       double weight = w.as<T>()[i];
-      double g = dw.as<T>()[i] / static_cast<double>(state->loss_scale);
+      double g = dw.as<T>()[i] * factor;
       if (opts.decoupled) {
         weight -= lr * opts.weight_decay * weight;
       } else {
@@ -69,20 +75,38 @@ void ref::adam_step(Context& ctx,
   });
 }
 
-void ref::find_overflow(Context& ctx, StepState* state, const Tensor& dw, std::int64_t first) {
-  checks::find_overflow(ctx, state, dw);
-  visit_real(dw.dtype, "find_overflow", [&]<class T>(T) {
-    for (std::int64_t i = 0; i < dw.numel(); ++i) {
-      if (std::isfinite(dw.as<T>()[i])) continue;
-      state->overflow_at = std::min(state->overflow_at, first + i);
-      return;
+void ref::rmsprop_step(Context& ctx,
+                       const RmspropOpts& opts,
+                       const StepState* state,
+                       const Tensor& w,
+                       const Tensor& dw,
+                       const Tensor& m,
+                       const Tensor& v,
+                       const Tensor& copy) {
+  checks::rmsprop_step(ctx, opts, state, w, dw, m, v, copy);
+  if (state->overflowed()) return;
+  visit_real(w.dtype, "rmsprop_step", [&]<class T>(T) {
+    const double lr = state->lr, factor = factor_of(state);
+    for (std::int64_t i = 0; i < w.numel(); ++i) {
+      const double weight = w.as<T>()[i];
+      const double g = dw.as<T>()[i] * factor + opts.weight_decay * weight;
+      const double square = opts.alpha * v.as<T>()[i] + (1 - opts.alpha) * g * g;
+      v.as<T>()[i] = static_cast<T>(square);
+      double direction = g / (std::sqrt(square) + opts.eps);
+      if (opts.momentum != 0) {
+        direction += opts.momentum * m.as<T>()[i];
+        m.as<T>()[i] = static_cast<T>(direction);
+      }
+      w.as<T>()[i] = static_cast<T>(weight - lr * direction);
+      if (copy) copy.as<T>()[i] = w.as<T>()[i];
     }
   });
 }
 
-void ref::advance(Context&, StepState* state, std::int64_t samples) {
-  checks::advance(state, samples);
-  state->advance(samples);
+void ref::advance(Context&, const AdvanceOpts& opts, StepState* state, const Tensor& rates) {
+  checks::advance(opts, state, rates);
+  state->advance(opts.samples, opts.update);
+  if (rates) state->lr = rates.as<float>()[state->step % rates.numel()];
 }
 
 }  // namespace lamina

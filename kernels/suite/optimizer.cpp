@@ -1,4 +1,5 @@
-// SGD and Adam over several steps, against the formulas of the contract written out once more.
+// SGD, Adam and RMSProp over several steps, against the formulas of the contract written out once
+// more.
 // SPDX-License-Identifier: Apache-2.0
 #include "kernels/optimizer.h"
 
@@ -7,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include "kernels/gradient_slab.h"
 #include "kernels/suite/suite.h"
 
 namespace lamina::suite {
@@ -120,6 +122,29 @@ Trajectory adam_formula(const AdamOpts& o, const Setting& s, const Slab& slab) {
   return t;
 }
 
+Trajectory rmsprop_formula(const RmspropOpts& o, const Setting& s, const Slab& slab) {
+  Trajectory t{slab.w, slab.m, slab.v, absolute(slab.w), absolute(slab.m), slab.v};
+  const double lr = s.lr;
+  for (int step = 0; step < kSteps; ++step) {
+    if (step == s.overflow) continue;
+    for (std::size_t i = 0; i < t.w.size(); ++i) {
+      const double dw = slab.gradient(step, i);
+      const double g = dw + o.weight_decay * t.w[i];
+      const double g_size = std::abs(dw) + o.weight_decay * t.w_size[i];
+      t.v[i] = o.alpha * t.v[i] + (1 - o.alpha) * g * g;
+      t.v_size[i] = o.alpha * t.v_size[i] + (1 - o.alpha) * g_size * g_size;
+      const double root = std::sqrt(t.v[i]) + o.eps;
+      t.m[i] = o.momentum * t.m[i] + g / root;
+      const double doubt = t.v[i] > 0 ? 1 + t.v_size[i] / t.v[i] : 1;
+      t.m_size[i] = o.momentum * t.m_size[i] + g_size / root * doubt;
+      t.w[i] -= lr * t.m[i];
+      t.w_size[i] += lr * t.m_size[i];
+      if (o.momentum == 0) t.m[i] = t.m_size[i] = 0;
+    }
+  }
+  return t;
+}
+
 constexpr double kRoundings = 4 * kSteps;
 
 Problem common_problem(const std::string& name,
@@ -131,6 +156,7 @@ Problem common_problem(const std::string& name,
   problem.slots = {state_slot({.step = s.first_step,
                                .cursor = 128,
                                .lr = s.lr,
+                               .updates = s.first_step,
                                .loss_scale = s.loss_scale,
                                .growth_interval = s.scaled() ? kGrowth : 0,
                                .skipped = s.skipped},
@@ -162,7 +188,7 @@ Problem sgd_problem(const SgdOpts& opts, const Setting& s, DType dtype) {
     for (int step = 0; step < kSteps; ++step) {
       const Tensor dw = gradients_of(call, s, step);
       sgd_step(call.ctx(), opts, call.state(), call["w"], dw, call["m"], call["copy"]);
-      advance(call.ctx(), call.state(), kBatch);
+      advance(call.ctx(), {.samples = kBatch}, call.state(), {});
     }
   };
   return problem;
@@ -180,7 +206,26 @@ Problem adam_problem(const AdamOpts& opts, const Setting& s, DType dtype) {
       const Tensor dw = gradients_of(call, s, step);
       const Tensor w = call["w"], m = call["m"], v = call["v"];
       adam_step(call.ctx(), opts, call.state(), w, dw, m, v, call["copy"]);
-      advance(call.ctx(), call.state(), kBatch);
+      advance(call.ctx(), {.samples = kBatch}, call.state(), {});
+    }
+  };
+  return problem;
+}
+
+Problem rmsprop_problem(const RmspropOpts& opts, const Setting& s, DType dtype) {
+  const std::string name = "rmsprop/" + s.name;
+  const Slab slab(name, s, dtype);
+  const Trajectory t = rmsprop_formula(opts, s, slab);
+  Problem problem = common_problem(name, dtype, s, slab, {kRoundings, t.w_size});
+  if (opts.momentum != 0)
+    problem.slots.push_back(wide(inout("m", slab.shape, slab.m, {kRoundings, t.m_size})));
+  problem.slots.push_back(wide(inout("v", slab.shape, slab.v, {kRoundings, t.v_size})));
+  problem.body = [opts, s](Call& call) {
+    for (int step = 0; step < kSteps; ++step) {
+      const Tensor dw = gradients_of(call, s, step);
+      const Tensor w = call["w"], m = call["m"], v = call["v"];
+      rmsprop_step(call.ctx(), opts, call.state(), w, dw, m, v, call["copy"]);
+      advance(call.ctx(), {.samples = kBatch}, call.state(), {});
     }
   };
   return problem;
@@ -227,6 +272,18 @@ std::vector<std::pair<AdamOpts, Setting>> adam_cases() {
             .skipped = 17}}};
 }
 
+std::vector<std::pair<RmspropOpts, Setting>> rmsprop_cases() {
+  return {
+      {{}, {"plain", 1000}},
+      {{}, {"one_weight", 1}},
+      {{.weight_decay = 0.1}, {"decay", 333}},
+      {{.momentum = 0.9}, {"momentum", 129}},
+      {{.alpha = 0.9, .eps = 1e-3, .weight_decay = 0.01, .momentum = 0.5}, {"all", 77, 0.1f}},
+      {{.momentum = 0.9}, {"resumed", 65, 1e-3f, 1000, false}},
+      {{}, {.name = "no_copy", .count = 65, .copy = false}},
+      {{.momentum = 0.9}, {.name = "overflow", .count = 333, .loss_scale = 1024, .overflow = 1}}};
+}
+
 void sgd(Table& table) {
   for (const auto& [opts, setting] : sgd_cases()) table.check(sgd_problem, opts, setting);
   table.check(sgd_problem({}, {"more_than_a_grid", kMoreThanAGrid}, DType::f32));
@@ -235,6 +292,11 @@ void sgd(Table& table) {
 void adam(Table& table) {
   for (const auto& [opts, setting] : adam_cases()) table.check(adam_problem, opts, setting);
   table.check(adam_problem({}, {"more_than_a_grid", kMoreThanAGrid}, DType::f32));
+}
+
+void rmsprop(Table& table) {
+  for (const auto& [opts, setting] : rmsprop_cases()) table.check(rmsprop_problem, opts, setting);
+  table.check(rmsprop_problem({}, {"more_than_a_grid", kMoreThanAGrid}, DType::f32));
 }
 
 // What ref makes of the problem, against the formula.
@@ -265,6 +327,11 @@ void formulas(Table& table) {
     check_formula(
         table, adam_problem(opts, setting, DType::f32), adam_formula(opts, setting, slab));
   }
+  for (const auto& [opts, setting] : rmsprop_cases()) {
+    const Slab slab("rmsprop/" + setting.name, setting, DType::f32);
+    check_formula(
+        table, rmsprop_problem(opts, setting, DType::f32), rmsprop_formula(opts, setting, slab));
+  }
 }
 
 }  // namespace
@@ -272,6 +339,7 @@ void formulas(Table& table) {
 void add_optimizer(Suite& suite) {
   suite.add("Sgd", sgd);
   suite.add("Adam", adam);
+  suite.add("Rmsprop", rmsprop);
   suite.add_gradients("Formulas", formulas);
 }
 

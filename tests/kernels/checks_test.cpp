@@ -228,8 +228,24 @@ TEST_P(ArgumentChecks, Optimizers) {
   refuses([&] { adam_step(ctx_, {}, state(), w, dw, m, m, {}); }, {"adam_step", "m and v share"});
   refuses([&] { adam_step(ctx_, {.beta2 = 1}, state(), w, dw, m, v, {}); },
           {"adam_step", "beta2 1"});
-  refuses([&] { advance(ctx_, nullptr, 1); }, {"advance", "state"});
-  refuses([&] { advance(ctx_, state(), -1); }, {"advance", "-1"});
+  refuses([&] { advance(ctx_, {.samples = 1}, nullptr, {}); }, {"advance", "state"});
+  refuses([&] { advance(ctx_, {.samples = -1}, state(), {}); }, {"advance", "-1"});
+  refuses([&] { advance(ctx_, {}, state(), vector(3, DType::i32)); }, {"advance", "rates", "f32"});
+  refuses([&] { rmsprop_step(ctx_, {.momentum = 0.9}, state(), w, dw, {}, v, {}); },
+          {"rmsprop_step", "m has no"});
+  refuses([&] { rmsprop_step(ctx_, {.alpha = 1}, state(), w, dw, {}, v, {}); },
+          {"rmsprop_step", "alpha"});
+  const Tensor spans = vector(2, DType::i64), norms = vector(2, DType::f64);
+  refuses([&] { lars_step(ctx_, {}, state(), w, dw, m, {}, spans, vector(4, DType::f64)); },
+          {"lars_step", "norms"});
+  refuses([&] { lars_step(ctx_, {}, state(), w, dw, {}, {}, spans, norms); },
+          {"lars_step", "m has no"});
+  refuses([&] { sum_gradients(ctx_, true, dw, dw); }, {"sum_gradients", "share"});
+  refuses([&] { clip_gradients(ctx_, {}, state(), dw, vector(1)); }, {"clip_gradients", "norm2"});
+  refuses([&] { clip_gradients(ctx_, {.max_norm = 0}, state(), dw, vector(1, DType::f64)); },
+          {"clip_gradients", "norm"});
+  refuses([&] { ema_step(ctx_, 1.0, w, m, {}); }, {"ema_step", "decay"});
+  refuses([&] { ema_step(ctx_, 0.9, w, wrong, {}); }, {"ema_step", "w"});
 }
 
 TEST_P(ArgumentChecks, Pools) {

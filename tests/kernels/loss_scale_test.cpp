@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "kernels/gradient_slab.h"
 #include "kernels/optimizer.h"
 #include "tests/kernels/backends.h"
 
@@ -143,7 +144,9 @@ TEST_P(LossScaleKernel, TheCopyIsTheRoundedWeight) {
 
 StepState advanced(BackendKind backend, const StepState& state, std::int64_t samples = 64) {
   Problem problem{.name = "advance", .slots = {state_slot(state, Role::inout)}};
-  problem.body = [samples](Call& call) { advance(call.ctx(), call.state(), samples); };
+  problem.body = [samples](Call& call) {
+    advance(call.ctx(), {.samples = samples}, call.state(), {});
+  };
   return state_after(backend, problem);
 }
 

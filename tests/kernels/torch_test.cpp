@@ -11,6 +11,7 @@
 #include "kernels/adaptive_pool.h"
 #include "kernels/batch_norm.h"
 #include "kernels/conv2d.h"
+#include "kernels/gradient_slab.h"
 #include "kernels/linear.h"
 #include "kernels/loss.h"
 #include "kernels/lrn.h"
@@ -232,6 +233,8 @@ Problem optimizer_problem(const Case& c) {
   problem.slots.push_back(inout("new_w", shape, c.tensors.at("w").values, {}));
   problem.slots.push_back(inout("m", shape, zeros, {}));
   problem.slots.push_back(inout("v", shape, zeros, {}));
+  problem.slots.push_back(
+      {.name = "norm2", .role = Role::out, .dtype = DType::f64, .shape = features(1, 1)});
   problem.slots.push_back(state_slot({.lr = static_cast<float>(c.option("lr"))}, Role::inout));
   problem.body = [c](Call& call) {
     const double decay = c.option("weight_decay");
@@ -241,14 +244,21 @@ Problem optimizer_problem(const Case& c) {
                         c.option("eps", 1e-8),
                         decay,
                         c.op == "adamw"};
+    const RmspropOpts rmsprop{c.option("alpha"), c.option("eps", 1e-8), decay, sgd.momentum};
     for (const char* dw : {"dw0", "dw1", "dw2"}) {
+      if (c.option("max_norm") > 0)
+        clip_gradients(
+            call.ctx(), {.max_norm = c.option("max_norm")}, call.state(), call[dw], call["norm2"]);
       if (c.op == "sgd") {
         sgd_step(call.ctx(), sgd, call.state(), call["new_w"], call[dw], call["m"], {});
+      } else if (c.op == "rmsprop") {
+        rmsprop_step(
+            call.ctx(), rmsprop, call.state(), call["new_w"], call[dw], call["m"], call["v"], {});
       } else {
         adam_step(
             call.ctx(), adam, call.state(), call["new_w"], call[dw], call["m"], call["v"], {});
       }
-      advance(call.ctx(), call.state(), 1);
+      advance(call.ctx(), {.samples = 1}, call.state(), {});
     }
   };
   return problem;
@@ -261,13 +271,13 @@ Problem problem_for(const Case& c) {
   if (c.op.starts_with("batch_norm")) return batch_norm_problem(c);
   if (std::find(kLossNames.begin(), kLossNames.end(), c.op) != kLossNames.end())
     return loss_problem(c);
-  if (c.op == "sgd" || c.op.starts_with("adam")) return optimizer_problem(c);
+  if (c.op == "sgd" || c.op == "rmsprop" || c.op.starts_with("adam")) return optimizer_problem(c);
   return map_problem(c);
 }
 
 TEST(RefAgainstTorch, EveryOp) {
   const std::vector<Case> cases = read_cases();
-  EXPECT_EQ(cases.size(), 59u);
+  EXPECT_EQ(cases.size(), 62u);
   for (const Case& c : cases) {
     SCOPED_TRACE(c.op + "/" + c.name);
     const Outcome outcome = execute_ref(problem_for(c));
