@@ -93,7 +93,12 @@ class Bench {
         metrics_(ctx, model_.graph().classes(), false),
         state_(ctx.allocate(sizeof(StepState))),
         arena_(ctx.allocate(walk_.arena_bytes())),
-        step_(ctx, walk_, optimizer_, metrics_.device(), device_state(), !flags.no_graph) {
+        step_(ctx,
+              {.walk = &walk_,
+               .optimizer = &optimizer_,
+               .metrics = metrics_.device(),
+               .state = device_state(),
+               .record = !flags.no_graph}) {
     model_.initialise(1);
     walk_.set_order(all_samples(data_.count()));
     walk_.bind(arena_.bytes_at(0), device_state());

@@ -46,8 +46,9 @@ std::vector<ClassScore> score_classes(const std::vector<std::int64_t>& confusion
 }
 
 void print_text(const EvalResult& result, const Dataset& dataset, std::size_t classes) {
-  fmt::print("accuracy {:.2f}%  loss {:.4f}  ({} images)\n\n",
+  fmt::print("accuracy {:.2f}%  in the first five {:.2f}%  loss {:.4f}  ({} images)\n\n",
              100 * result.sums.accuracy(),
+             100 * result.sums.accuracy5(),
              result.sums.loss(),
              dataset.count);
   fmt::print("{:<14}{:>10}{:>10}{:>10}\n", "class", "precision", "recall", "images");
@@ -90,8 +91,7 @@ void evaluate(const EvalFlags& flags) {
                       data,
                       parse_normalize(flags.normalize, dataset),
                       all_samples(dataset.count),
-                      flags.batch,
-                      true);
+                      {.batch = flags.batch});
   const Buffer arena = ctx.allocate(evaluator.arena_bytes());
   evaluator.bind(arena.bytes_at(0));
   const EvalResult result = evaluator.run();
@@ -101,6 +101,7 @@ void evaluate(const EvalFlags& flags) {
   nlohmann::ordered_json json{{"net", flags.net},
                               {"data", dataset.name},
                               {"accuracy", result.sums.accuracy()},
+                              {"accuracy_top5", result.sums.accuracy5()},
                               {"loss", result.sums.loss()},
                               {"images", dataset.count},
                               {"confusion", nlohmann::json::array()}};

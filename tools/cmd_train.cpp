@@ -130,7 +130,7 @@ void train(const TrainFlags& flags) {
     if (!fresh.empty()) fmt::print(stderr, "{}\n", fresh);
   }
   if (!resume) {
-    for (const auto& old : {paths.state, paths.weights, paths.report, paths.result})
+    for (const auto& old : {paths.state, paths.weights, paths.average, paths.report, paths.result})
       std::filesystem::remove(old);
     write_file_atomically(paths.config, config.to_json());
   }

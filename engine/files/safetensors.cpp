@@ -84,6 +84,16 @@ const HostTensor* TensorFile::find(std::string_view name) const {
   return it == tensors.end() ? nullptr : &*it;
 }
 
+TensorFile without_prefix(const TensorFile& file, std::string_view prefix) {
+  TensorFile part;
+  for (const HostTensor& tensor : file.tensors) {
+    if (!tensor.name.starts_with(prefix)) continue;
+    part.tensors.push_back(tensor);
+    part.tensors.back().name.erase(0, prefix.size());
+  }
+  return part;
+}
+
 TensorFile read_safetensors(const fs::path& path) {
   std::uint64_t file_bytes = 0;
   const Descriptor fd = open_regular_file(path, file_bytes);

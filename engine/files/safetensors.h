@@ -55,6 +55,9 @@ struct TensorFile {
   const HostTensor* find(std::string_view name) const;  // null when absent
 };
 
+// The tensors whose names begin with `prefix`, without it.
+TensorFile without_prefix(const TensorFile& file, std::string_view prefix);
+
 // f32, f64, bf16, f16, u8, i32 and i64; other dtypes are an error that names the tensor.
 TensorFile read_safetensors(const std::filesystem::path& path);
 

@@ -92,17 +92,18 @@ std::string list_text(const std::vector<std::string>& names) {
 
 }  // namespace
 
-Model::Model(Context& ctx, Graph graph, DType dtype, std::optional<DType> compute)
+Model::Model(Context& ctx, Graph graph, DType dtype, std::optional<DType> compute, bool trains)
     : ctx_(&ctx), graph_(std::move(graph)), dtype_(dtype), compute_(compute.value_or(dtype)) {
   // Every tensor starts at a multiple of the alignment, in the narrowest of the slabs too.
   const auto slot = static_cast<std::int64_t>(kSlabAlignment / size_of(compute_));
-  std::int64_t statistics = 0, counters = 0, others = 0;
+  std::int64_t statistics = 0, counters = 0, vectors = 0, others = 0;
+  const auto is_matrix = [](const ParamSpec& spec) { return spec.factor && spec.shape.size() > 1; };
   for (const Node* node : graph_.in_state_dict_order()) {
     for (ParamSpec& spec : node->layer->params(graph_.input_shapes(*node, 1))) {
-      const bool factor = spec.factor || !is_mixed();
       std::int64_t& used = spec.kind == ParamSpec::Kind::buffer    ? statistics
                            : spec.kind == ParamSpec::Kind::counter ? counters
-                           : factor                                ? factor_elements_
+                           : is_matrix(spec)                       ? matrix_elements_
+                           : spec.factor                           ? vectors
                                                                    : others;
       const std::int64_t elements = (spec.numel() + slot - 1) / slot * slot;
       std::string name = node->name + "." + spec.name;
@@ -111,12 +112,13 @@ Model::Model(Context& ctx, Graph graph, DType dtype, std::optional<DType> comput
       used += elements;
     }
   }
-  // The factors come first in the slab.
-  for (Entry& entry : entries_) {
-    if (entry.spec.kind == ParamSpec::Kind::trained && is_mixed() && !entry.spec.factor)
-      entry.offset += factor_elements_;
-  }
+  // In the slab the matrices come first, then the other factors, then the rest.
+  factor_elements_ = matrix_elements_ + vectors;
   trained_elements_ = factor_elements_ + others;
+  for (Entry& entry : entries_) {
+    if (entry.spec.kind == ParamSpec::Kind::trained && !is_matrix(entry.spec))
+      entry.offset += entry.spec.factor ? matrix_elements_ : factor_elements_;
+  }
   const auto make = [&](std::int64_t elements, DType type) {
     const std::size_t bytes = static_cast<std::size_t>(elements) * size_of(type);
     Buffer buffer = ctx_->allocate(bytes);
@@ -124,12 +126,12 @@ Model::Model(Context& ctx, Graph graph, DType dtype, std::optional<DType> comput
     return buffer;
   };
   weights_ = make(trained_elements_, dtype_);
-  gradients_ = make(trained_elements_, dtype_);
+  gradients_ = make(trains ? trained_elements_ : 0, dtype_);
   statistics_ = make(statistics, dtype_);
   counters_ = make(counters, DType::i64);
   if (!is_mixed()) return;
   copies_ = make(factor_elements_, compute_);
-  copy_gradients_ = make(factor_elements_, compute_);
+  copy_gradients_ = make(trains ? factor_elements_ : 0, compute_);
 }
 
 Tensor Model::value(std::size_t entry) const {
@@ -165,24 +167,46 @@ Tensor Model::gradient(std::size_t entry) const {
                      e.spec.numel());
 }
 
-std::vector<Model::Stretch> Model::stretches() const {
-  const auto part = [&](const Buffer& slab, std::int64_t first, std::int64_t count) {
+std::vector<Model::Stretch> Model::stretches(bool split) const {
+  const auto part = [&](const Buffer& slab, DType dtype, std::int64_t first, std::int64_t count) {
+    if (slab.data() == nullptr) return Tensor{};
     return vector_view(
-        slab.bytes_at(static_cast<std::size_t>(first) * size_of(dtype_)), dtype_, count);
+        slab.bytes_at(static_cast<std::size_t>(first) * size_of(dtype)), dtype, count);
   };
+  std::vector<std::int64_t> bounds{0, trained_elements_};
+  if (split) bounds.push_back(matrix_elements_);
+  if (split || is_mixed()) bounds.push_back(factor_elements_);
+  std::sort(bounds.begin(), bounds.end());
   std::vector<Stretch> list;
-  const auto add = [&](std::int64_t first, std::int64_t count, bool copied) {
-    if (count == 0) return;
-    Stretch stretch{first, part(weights_, first, count), part(gradients_, first, count), {}};
-    if (copied) {
-      stretch.dw = vector_view(copy_gradients_.data(), compute_, count);
-      stretch.copy = vector_view(copies_.data(), compute_, count);
-    }
-    list.push_back(stretch);
-  };
-  add(0, factor_elements_, is_mixed());
-  add(factor_elements_, trained_elements_ - factor_elements_, false);
+  for (std::size_t i = 0; i + 1 < bounds.size(); ++i) {
+    const std::int64_t first = bounds[i], count = bounds[i + 1] - first;
+    if (count == 0) continue;
+    const bool copied = is_mixed() && first < factor_elements_;
+    list.push_back({first,
+                    part(weights_, dtype_, first, count),
+                    copied ? part(copy_gradients_, compute_, first, count)
+                           : part(gradients_, dtype_, first, count),
+                    copied ? part(copies_, compute_, first, count) : Tensor{},
+                    split && first < matrix_elements_});
+  }
   return list;
+}
+
+Tensor Model::statistics() const {
+  if (statistics_.size() == 0) return {};
+  return vector_view(
+      statistics_.data(), dtype_, static_cast<std::int64_t>(statistics_.size() / size_of(dtype_)));
+}
+
+void Model::copy_from(const Model& other) {
+  const auto copy = [&](const Buffer& from, Buffer& to) {
+    LAMINA_CHECK(from.size() == to.size(), "values can be copied between equal models only.");
+    if (from.size() > 0) ctx_->device().copy_on(to.data(), from.data(), from.size());
+  };
+  copy(other.weights_, weights_);
+  copy(other.statistics_, statistics_);
+  copy(other.counters_, counters_);
+  copy(other.copies_, copies_);
 }
 
 std::string Model::name_at(std::int64_t element) const {

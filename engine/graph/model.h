@@ -22,14 +22,18 @@ namespace lamina {
 class Model {
  public:
   // dtype: of parameters and statistics; f32, or f64 on the reference backend. compute: of
-  // activations and products; the same unless it is bf16 or f16.
+  // activations and products; the same unless it is bf16 or f16. trains: it has gradients.
   Model(Context& ctx,
         Graph graph,
         DType dtype = DType::f32,
-        std::optional<DType> compute = std::nullopt);
-  Model(Context& ctx, Graph graph, Precision precision)
-      : Model(ctx, std::move(graph), parameter_dtype(precision), lamina::compute_dtype(precision)) {
-  }
+        std::optional<DType> compute = std::nullopt,
+        bool trains = true);
+  Model(Context& ctx, Graph graph, Precision precision, bool trains = true)
+      : Model(ctx,
+              std::move(graph),
+              parameter_dtype(precision),
+              lamina::compute_dtype(precision),
+              trains) {}
 
   struct Entry {
     std::string name;  // "conv1.0.weight"
@@ -42,13 +46,18 @@ class Model {
   Tensor operand(std::size_t entry) const;   // what the passes read: the value or its copy
   Tensor gradient(std::size_t entry) const;  // empty for buffers and counters
 
-  // Stretches of the parameter slab whose gradients have one dtype, for the optimizer: one, or the
-  // factors and the rest. Gaps between tensors hold zeros.
+  // Stretches of the parameter slab that are treated alike, for the optimizer: their gradients have
+  // one dtype and, when split, they are all filters and matrices or all vectors (biases, the
+  // parameters of norms). Gaps between tensors hold zeros.
   struct Stretch {
     std::int64_t first = 0;  // element of the slab, and of slabs like it
     Tensor w, dw, copy;      // copy is empty where the passes read w itself
+    bool matrices = false;   // when split
   };
-  std::vector<Stretch> stretches() const;
+  std::vector<Stretch> stretches(bool split = false) const;
+  Tensor statistics() const;  // all buffers; gaps hold zeros
+  // Takes over the values of a model of the same graph on the same device.
+  void copy_from(const Model& other);
   // The parameter at this element of the slab; "?" in a gap.
   std::string name_at(std::int64_t element) const;
 
@@ -90,7 +99,7 @@ class Model {
   DType dtype_, compute_;
   std::vector<Entry> entries_;
   std::unordered_map<std::string, std::size_t> index_;
-  std::int64_t trained_elements_ = 0, factor_elements_ = 0;
+  std::int64_t trained_elements_ = 0, factor_elements_ = 0, matrix_elements_ = 0;
   Buffer weights_, gradients_, statistics_, counters_;
   Buffer copies_, copy_gradients_;  // of the factors, when mixed
 };

@@ -31,65 +31,67 @@ RunPaths::RunPaths(std::filesystem::path run)
       config(folder / "config.json"),
       state(folder / "state.safetensors"),
       weights(folder / "weights.safetensors"),
+      average(folder / "average.safetensors"),
       report(folder / "report.html"),
       result(folder / "result.json") {}
 
 void save_checkpoint(const std::filesystem::path& path,
-                     const Model& model,
-                     const Optimizer& optimizer,
+                     const TrainedParts& parts,
                      const TrainProgress& p) {
-  TensorFile file = model.state_dict();
+  TensorFile file = parts.model->state_dict();
   for (HostTensor& tensor : file.tensors) tensor.name = kModelPrefix + tensor.name;
-  optimizer.save(file);
+  parts.optimizer->save(file);
+  if (parts.average != nullptr) parts.average->save(file);
 
-  HostTensor counters = make_host_tensor(kCounters, DType::i64, {10});
-  const std::int64_t counts[] = {p.epoch,
-                                 p.cursor,
-                                 p.step,
-                                 p.finished,
-                                 p.stopped_early,
-                                 p.stale_epochs,
-                                 p.device.growth_interval,
-                                 p.device.good_steps,
-                                 p.device.skipped,
-                                 p.device.last_overflow};
-  std::copy(std::begin(counts), std::end(counts), counters.as<std::int64_t>().begin());
-  HostTensor sums = make_host_tensor(kSums, DType::f64, {6});
-  const double values[] = {p.best_val_loss,
-                           p.epoch_sums.loss_sum,
-                           p.epoch_sums.correct,
-                           p.epoch_sums.samples,
-                           p.epoch_seconds,
-                           p.device.loss_scale};
-  std::copy(std::begin(values), std::end(values), sums.as<double>().begin());
+  const auto add = [&]<class T>(const char* name, std::initializer_list<T> values) {
+    HostTensor tensor =
+        make_host_tensor(name, dtype_of<T>::value, {static_cast<std::int64_t>(values.size())});
+    std::copy(values.begin(), values.end(), tensor.template as<T>().begin());
+    file.tensors.push_back(std::move(tensor));
+  };
+  add(kCounters,
+      std::initializer_list<std::int64_t>{p.epoch,
+                                          p.cursor,
+                                          p.step,
+                                          p.finished,
+                                          p.stopped_early,
+                                          p.stale_epochs,
+                                          p.device.growth_interval,
+                                          p.device.good_steps,
+                                          p.device.skipped,
+                                          p.device.last_overflow,
+                                          p.device.updates,
+                                          p.plateau.stale});
+  add(kSums,
+      std::initializer_list<double>{p.best_val_loss,
+                                    p.epoch_sums.loss_sum,
+                                    p.epoch_sums.correct,
+                                    p.epoch_sums.samples,
+                                    p.epoch_sums.in_five,
+                                    p.epoch_seconds,
+                                    p.device.loss_scale,
+                                    p.plateau.rate,
+                                    p.plateau.best});
   const auto rows = static_cast<std::int64_t>(p.step_losses.size());
   HostTensor losses = make_host_tensor(kLosses, DType::f64, {rows, 2});
   for (std::size_t i = 0; i < p.step_losses.size(); ++i) {
     losses.as<double>()[2 * i] = static_cast<double>(p.step_losses[i].first);
     losses.as<double>()[2 * i + 1] = p.step_losses[i].second;
   }
-  for (HostTensor* tensor : {&counters, &sums, &losses}) file.tensors.push_back(std::move(*tensor));
-  file.metadata["format"] = "lamina training state 2";
+  file.tensors.push_back(std::move(losses));
+  file.metadata["format"] = "lamina training state 3";
   write_safetensors(path, file);
 }
 
-TrainProgress load_checkpoint(const std::filesystem::path& path,
-                              Model& model,
-                              Optimizer& optimizer) {
+TrainProgress load_checkpoint(const std::filesystem::path& path, const TrainedParts& parts) {
   const std::string origin = path.string();
   const TensorFile file = read_safetensors(path);
-  TensorFile weights;
-  const std::string prefix = kModelPrefix;
-  for (const HostTensor& tensor : file.tensors) {
-    if (!tensor.name.starts_with(prefix)) continue;
-    weights.tensors.push_back(tensor);
-    weights.tensors.back().name.erase(0, prefix.size());
-  }
-  model.load_state_dict(weights, origin);
-  optimizer.load(file, origin);
+  parts.model->load_state_dict(without_prefix(file, kModelPrefix), origin);
+  parts.optimizer->load(file, origin);
+  if (parts.average != nullptr) parts.average->load(file, origin);
 
   TrainProgress p;
-  const auto counts = require(file, kCounters, 10, origin).as<std::int64_t>();
+  const auto counts = require(file, kCounters, 12, origin).as<std::int64_t>();
   p.epoch = counts[0];
   p.cursor = counts[1];
   p.step = counts[2];
@@ -100,11 +102,15 @@ TrainProgress load_checkpoint(const std::filesystem::path& path,
   p.device.good_steps = static_cast<std::int32_t>(counts[7]);
   p.device.skipped = counts[8];
   p.device.last_overflow = counts[9];
-  const auto sums = require(file, kSums, 6, origin).as<double>();
+  p.device.updates = counts[10];
+  p.plateau.stale = counts[11];
+  const auto sums = require(file, kSums, 9, origin).as<double>();
   p.best_val_loss = sums[0];
-  p.epoch_sums = {sums[1], sums[2], sums[3]};
-  p.epoch_seconds = sums[4];
-  p.device.loss_scale = static_cast<float>(sums[5]);
+  p.epoch_sums = {sums[1], sums[2], sums[3], sums[4]};
+  p.epoch_seconds = sums[5];
+  p.device.loss_scale = static_cast<float>(sums[6]);
+  p.plateau.rate = sums[7];
+  p.plateau.best = sums[8];
   const HostTensor* losses = file.find(kLosses);
   if (losses != nullptr && losses->dtype == DType::f64) {
     const auto rows = losses->as<double>();

@@ -7,8 +7,10 @@
 #include <utility>
 #include <vector>
 
+#include "engine/train/average.h"
 #include "engine/train/evaluate.h"
 #include "engine/train/optimizer.h"
+#include "engine/train/schedule.h"
 
 namespace lamina {
 
@@ -16,7 +18,7 @@ namespace lamina {
 struct TrainProgress {
   std::int64_t epoch = 0;   // epochs completed
   std::int64_t cursor = 0;  // samples done in the current epoch
-  std::int64_t step = 0;    // optimizer steps done
+  std::int64_t step = 0;    // batches done
   bool finished = false;    // the last epoch is done, or training stopped early
   bool stopped_early = false;
   double best_val_loss = 0;  // of early stopping; infinity before the first epoch
@@ -24,20 +26,25 @@ struct TrainProgress {
   MetricSums::Host epoch_sums;  // of the current epoch so far
   StepState device;             // as last read; the loss scale is what outlives an epoch
   double epoch_seconds = 0;
+  PlateauState plateau;
   std::vector<std::pair<std::int64_t, double>> step_losses;
 };
 
 struct RunPaths {
   explicit RunPaths(std::filesystem::path folder);
-  std::filesystem::path folder, config, state, weights, report, result;
+  std::filesystem::path folder, config, state, weights, average, report, result;
+};
+
+// What a checkpoint holds besides the progress. average may be null.
+struct TrainedParts {
+  Model* model;
+  Optimizer* optimizer;
+  Average* average;
 };
 
 void save_checkpoint(const std::filesystem::path& path,
-                     const Model& model,
-                     const Optimizer& optimizer,
+                     const TrainedParts& parts,
                      const TrainProgress& progress);
-TrainProgress load_checkpoint(const std::filesystem::path& path,
-                              Model& model,
-                              Optimizer& optimizer);
+TrainProgress load_checkpoint(const std::filesystem::path& path, const TrainedParts& parts);
 
 }  // namespace lamina

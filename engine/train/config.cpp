@@ -5,6 +5,8 @@
 #include <charconv>
 #include <nlohmann/json.hpp>
 
+#include <fmt/ranges.h>
+
 #include "engine/core/error.h"
 #include "engine/core/precision.h"
 #include "engine/core/suggest.h"
@@ -40,11 +42,41 @@ const ConfigField kFields[] = {
     {"limit", "", "use only the first N images of each part (0: all)", &C::limit},
     {"epochs", "", "passes over the training images", &C::epochs},
     {"batch_size", "batch", "images a step", &C::batch_size},
-    {"optimizer", "opt", "adam, adamw or sgd", &C::optimizer},
+    {"loss", "", "auto (the net's own), cross_entropy, nll, hinge, mse or l1", &C::loss},
+    {"label_smoothing",
+     "",
+     "share of the target that is spread over all classes",
+     &C::label_smoothing},
+    {"optimizer", "opt", "adam, adamw, sgd, rmsprop or lars", &C::optimizer},
     {"lr", "", "learning rate", &C::lr},
     {"weight_decay", "wd", "weight decay (L2; decoupled with adamw)", &C::weight_decay},
-    {"momentum", "", "momentum of sgd", &C::momentum},
+    {"decay_of",
+     "",
+     "what decays: all, or weights (no biases, no parameters of norms)",
+     &C::decay_of},
+    {"momentum", "", "momentum of sgd, rmsprop and lars", &C::momentum},
     {"nesterov", "", "Nesterov momentum (true or false)", &C::nesterov},
+    {"beta1", "", "decay of adam's first moment", &C::beta1},
+    {"beta2", "", "decay of adam's second moment", &C::beta2},
+    {"eps", "", "what adam and rmsprop add to the root", &C::eps},
+    {"alpha", "", "decay of rmsprop's mean square", &C::alpha},
+    {"trust", "", "trust coefficient of lars", &C::trust},
+    {"schedule",
+     "",
+     "of the learning rate: constant, step, multi_step, cosine, one_cycle or plateau",
+     &C::schedule},
+    {"warmup", "", "epochs in which the learning rate grows to its start", &C::warmup},
+    {"step_epochs", "", "schedule step: epochs between its steps", &C::step_epochs},
+    {"milestones",
+     "",
+     "schedule multi_step: epochs of its steps, such as 30,60,80",
+     &C::milestones},
+    {"gamma", "", "factor of a step, of a milestone or of a plateau", &C::gamma},
+    {"lr_min", "", "lowest learning rate of cosine and plateau", &C::lr_min},
+    {"patience", "", "schedule plateau: epochs without a lower loss before a step", &C::patience},
+    {"clip_norm", "", "clip the norm of all gradients to this (0: do not)", &C::clip_norm},
+    {"accumulate", "", "batches an update; their gradients are averaged", &C::accumulate},
+    {"ema", "", "evaluate a moving average of the weights with this decay (0: do not)", &C::ema},
     {"early_stop",
      "",
      "stop after N epochs without a lower validation loss (0: never)",
@@ -88,6 +120,15 @@ bool parse_bool(const std::string& key, const std::string& value) {
   if (value == "true" || value == "1" || value == "yes") return true;
   if (value == "false" || value == "0" || value == "no") return false;
   fail_request("{} takes true or false, not '{}'.", key, value);
+}
+
+void require_name(const char* key, const std::string& value, std::vector<std::string> names) {
+  if (std::find(names.begin(), names.end(), value) != names.end()) return;
+  fail_request("{} is '{}'; it must be one of {}.{}",
+               key,
+               value,
+               fmt::join(names, ", "),
+               suggest(value, names));
 }
 
 void require(bool condition, const char* key, const std::string& value, const char* what) {
@@ -144,10 +185,37 @@ void TrainConfig::check() const {
   require(log_every > 0, "log_every", std::to_string(log_every), "positive");
   require(limit >= 0, "limit", std::to_string(limit), "zero or more");
   require(seed >= 0, "seed", std::to_string(seed), "zero or more");
-  require(optimizer == "adam" || optimizer == "adamw" || optimizer == "sgd",
-          "optimizer",
-          optimizer,
-          "adam, adamw or sgd");
+  require_name("loss", loss, {"auto", "cross_entropy", "nll", "hinge", "mse", "l1"});
+  require(label_smoothing >= 0 && label_smoothing < 1,
+          "label_smoothing",
+          fmt::format("{}", label_smoothing),
+          "in [0, 1)");
+  LAMINA_CHECK(label_smoothing == 0 || loss != "hinge",
+               "label_smoothing: the hinge has no target to smooth; take another loss.");
+  require_name("optimizer", optimizer, {"adam", "adamw", "sgd", "rmsprop", "lars"});
+  require_name("decay_of", decay_of, {"all", "weights"});
+  for (const auto& [key, value] : {std::pair{"beta1", beta1}, {"beta2", beta2}, {"alpha", alpha}})
+    require(value >= 0 && value < 1, key, fmt::format("{}", value), "in [0, 1)");
+  require(eps > 0, "eps", fmt::format("{}", eps), "positive");
+  require(trust > 0, "trust", fmt::format("{}", trust), "positive");
+  require_name(
+      "schedule", schedule, {"constant", "step", "multi_step", "cosine", "one_cycle", "plateau"});
+  require(warmup >= 0 && warmup <= static_cast<double>(epochs),
+          "warmup",
+          fmt::format("{}", warmup),
+          "zero or more, and at most the number of epochs");
+  LAMINA_CHECK(warmup == 0 || schedule != "one_cycle",
+               "warmup: the one_cycle schedule has its own; leave one of the two out.");
+  require(step_epochs > 0, "step_epochs", std::to_string(step_epochs), "positive");
+  const bool has_milestones = !milestone_list().empty();
+  LAMINA_CHECK(schedule != "multi_step" || has_milestones,
+               "the multi_step schedule needs its epochs; give --milestones, such as 30,60,80.");
+  require(gamma > 0 && gamma <= 1, "gamma", fmt::format("{}", gamma), "in (0, 1]");
+  require(lr_min >= 0 && lr_min <= lr, "lr_min", fmt::format("{}", lr_min), "in [0, lr]");
+  require(patience >= 0, "patience", std::to_string(patience), "zero or more");
+  require(clip_norm >= 0, "clip_norm", fmt::format("{}", clip_norm), "zero or more");
+  require(accumulate > 0, "accumulate", std::to_string(accumulate), "positive");
+  require(ema >= 0 && ema < 1, "ema", fmt::format("{}", ema), "in [0, 1)");
   LAMINA_CHECK(weights_sha256.empty() || !weights.empty(),
                "weights_sha256 belongs to a file of weights; give --weights too.");
   LAMINA_CHECK(!nesterov || (optimizer == "sgd" && momentum > 0),
@@ -158,6 +226,19 @@ void TrainConfig::check() const {
           "precision",
           precision,
           "fp32, tf32, bf16 or fp16 to train in");
+}
+
+std::vector<std::int64_t> TrainConfig::milestone_list() const {
+  std::vector<std::int64_t> list;
+  for (std::size_t begin = 0; !milestones.empty() && begin <= milestones.size();) {
+    const std::size_t end = std::min(milestones.find(',', begin), milestones.size());
+    list.push_back(parse_number<std::int64_t>("milestones", milestones.substr(begin, end - begin)));
+    LAMINA_CHECK(list.back() > (list.size() > 1 ? list[list.size() - 2] : 0),
+                 "milestones are '{}'; they must be epochs that grow, such as 30,60,80.",
+                 milestones);
+    begin = end + 1;
+  }
+  return list;
 }
 
 std::string TrainConfig::to_json() const {

@@ -28,12 +28,28 @@ struct TrainConfig {
   std::int64_t limit = 0;          // first images of each part only; 0: all
   std::int64_t epochs = 5;
   std::int64_t batch_size = 64;
-  std::string optimizer = "adam";  // adam | adamw | sgd
+  std::string loss = "auto";  // auto (the net's own), or a name of engine/core/loss_kind.h
+  double label_smoothing = 0.0;
+  std::string optimizer = "adam";  // adam | adamw | sgd | rmsprop | lars
   double lr = 1e-3;
   double weight_decay = 0.0;
-  double momentum = 0.0;        // sgd
-  bool nesterov = false;        // sgd
-  std::int64_t early_stop = 0;  // patience in epochs; 0: never
+  std::string decay_of = "all";  // all | weights (no biases, no parameters of norms)
+  double momentum = 0.0;         // sgd, rmsprop, lars
+  bool nesterov = false;         // sgd
+  double beta1 = 0.9, beta2 = 0.999, eps = 1e-8;  // adam, adamw; eps of rmsprop too
+  double alpha = 0.99;                            // rmsprop
+  double trust = 0.001;                           // lars
+  std::string schedule = "constant";  // constant | step | multi_step | cosine | one_cycle | plateau
+  double warmup = 0.0;                // epochs, in front of the schedule
+  std::int64_t step_epochs = 30;      // of step
+  std::string milestones;             // of multi_step: "30,60,80"
+  double gamma = 0.1;                 // of step, multi_step and plateau
+  double lr_min = 0.0;                // of cosine and plateau
+  std::int64_t patience = 10;         // of plateau, in epochs
+  double clip_norm = 0.0;             // of all gradients; 0: as they are
+  std::int64_t accumulate = 1;        // batches an update
+  double ema = 0.0;                   // decay of the weights' moving average; 0: none
+  std::int64_t early_stop = 0;        // patience in epochs; 0: never
   std::int64_t seed = 1;
   std::string device = "auto";  // auto | cuda | cpu | ref
   std::int64_t threads = 0;     // cpu; 0: the machine's
@@ -47,6 +63,7 @@ struct TrainConfig {
   // Sets the field named `key` ("lr", "batch_size" or "batch-size") from text; an error names the
   // key, what it takes, and for an unknown key the nearest one.
   void set(const std::string& key, const std::string& value);
+  std::vector<std::int64_t> milestone_list() const;
   void check() const;  // throws on values that cannot work, such as a batch of 0
 
   std::string to_json() const;

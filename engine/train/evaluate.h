@@ -45,8 +45,7 @@ class Evaluator {
             const DeviceDataset& data,
             const PrepareOpts& scaling,
             std::vector<std::int32_t> samples,
-            std::int64_t batch,
-            bool fuse);
+            const ProgramOpts& opts);  // batch, fuse and loss count
 
   std::size_t arena_bytes() const { return walk_.arena_bytes(); }
   void bind(std::byte* arena);

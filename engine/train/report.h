@@ -29,7 +29,7 @@ struct RunReport {
   std::vector<std::pair<std::string, std::string>> config, environment, memory;  // name, value
   std::vector<EpochRow> epochs;
   std::vector<std::pair<std::int64_t, double>> step_losses;  // step, loss
-  double test_loss = 0, test_acc = 0;                        // accuracy from 0 to 1
+  double test_loss = 0, test_acc = 0, test_acc5 = 0;         // accuracies from 0 to 1
   std::int64_t test_count = 0;
   std::vector<std::string> class_names;  // a net may have more outputs than the data have classes
   std::vector<std::int64_t> confusion;   // [label, prediction] counts, classes x classes

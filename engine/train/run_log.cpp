@@ -17,41 +17,48 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view kCsvHeader =
-    "epoch,step,train_loss,train_acc,val_loss,val_acc,lr,seconds,images_per_second\n";
+    "epoch,step,train_loss,train_acc,train_acc5,val_loss,val_acc,val_acc5,lr,seconds,"
+    "images_per_second,data_wait\n";
 
 // Shortest text that reads back to the same double.
 std::string cell(double value) { return fmt::format("{}", value); }
 
 std::string csv_line(const EpochRow& row) {
-  return fmt::format("{},{},{},{},{},{},{},{:.3f},{:.1f}\n",
+  return fmt::format("{},{},{},{},{},{},{},{},{},{:.3f},{:.1f},{:.3f}\n",
                      row.epoch,
                      row.step,
                      cell(row.train_loss),
                      cell(row.train_acc),
+                     cell(row.train_acc5),
                      row.has_val ? cell(row.val_loss) : "",
                      row.has_val ? cell(row.val_acc) : "",
+                     row.has_val ? cell(row.val_acc5) : "",
                      cell(row.lr),
                      row.seconds,
-                     row.images_per_second);
+                     row.images_per_second,
+                     row.data_wait);
 }
 
 // JSON has no NaN and no infinity.
 std::string json_number(double value) { return std::isfinite(value) ? cell(value) : "null"; }
 
 std::string json_line(const EpochRow& row) {
-  return fmt::format(
-      R"({{"epoch":{},"step":{},"train_loss":{},"train_acc":{},"val_loss":{},"val_acc":{},)"
-      R"("lr":{},"seconds":{:.3f},"images_per_second":{:.1f}}})"
-      "\n",
-      row.epoch,
-      row.step,
-      json_number(row.train_loss),
-      json_number(row.train_acc),
-      row.has_val ? json_number(row.val_loss) : "null",
-      row.has_val ? json_number(row.val_acc) : "null",
-      json_number(row.lr),
-      row.seconds,
-      row.images_per_second);
+  return fmt::format(R"({{"epoch":{},"step":{},"train_loss":{},"train_acc":{},"train_acc5":{},)"
+                     R"("val_loss":{},"val_acc":{},"val_acc5":{},)"
+                     R"("lr":{},"seconds":{:.3f},"images_per_second":{:.1f},"data_wait":{:.3f}}})"
+                     "\n",
+                     row.epoch,
+                     row.step,
+                     json_number(row.train_loss),
+                     json_number(row.train_acc),
+                     json_number(row.train_acc5),
+                     row.has_val ? json_number(row.val_loss) : "null",
+                     row.has_val ? json_number(row.val_acc) : "null",
+                     row.has_val ? json_number(row.val_acc5) : "null",
+                     json_number(row.lr),
+                     row.seconds,
+                     row.images_per_second,
+                     row.data_wait);
 }
 
 [[noreturn]] void fail_damaged(const fs::path& path, int line) {
@@ -80,14 +87,16 @@ bool parse(std::string_view text, T& value) {
 // Empty validation cells mean that the run had no validation.
 bool parse_row(std::string_view line, EpochRow& row) {
   const std::vector<std::string_view> cells = split(line);
-  if (cells.size() != 9) return false;
-  row.has_val = !cells[4].empty();
-  const bool val = row.has_val ? parse(cells[4], row.val_loss) && parse(cells[5], row.val_acc)
-                               : cells[5].empty();
+  if (cells.size() != 12) return false;
+  row.has_val = !cells[5].empty();
+  const bool val = row.has_val ? parse(cells[5], row.val_loss) && parse(cells[6], row.val_acc) &&
+                                     parse(cells[7], row.val_acc5)
+                               : cells[6].empty() && cells[7].empty();
   return val && parse(cells[0], row.epoch) && parse(cells[1], row.step) &&
          parse(cells[2], row.train_loss) && parse(cells[3], row.train_acc) &&
-         parse(cells[6], row.lr) && parse(cells[7], row.seconds) &&
-         parse(cells[8], row.images_per_second);
+         parse(cells[4], row.train_acc5) && parse(cells[8], row.lr) &&
+         parse(cells[9], row.seconds) && parse(cells[10], row.images_per_second) &&
+         parse(cells[11], row.data_wait);
 }
 
 // Whole lines only: what follows the last newline was being written when the run died.

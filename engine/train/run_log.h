@@ -15,10 +15,14 @@ namespace lamina {
 
 struct EpochRow {
   int epoch = 0;          // counts from 1
-  std::int64_t step = 0;  // optimizer steps since the start of training
-  double train_loss = 0, train_acc = 0, val_loss = 0, val_acc = 0;  // accuracies from 0 to 1
+  std::int64_t step = 0;  // batches since the start of training
+  // Accuracies from 0 to 1; those called 5 count what is right in the first five.
+  double train_loss = 0, train_acc = 0, train_acc5 = 0;
+  double val_loss = 0, val_acc = 0, val_acc5 = 0;
   bool has_val = false;
-  double lr = 0, seconds = 0, images_per_second = 0;
+  double lr = 0;  // of the last update
+  double seconds = 0, images_per_second = 0;
+  double data_wait = 0;  // share of the time in which the device waited for data
 };
 
 class RunLog {

@@ -58,6 +58,7 @@ std::string result_json(const RunReport& report) {
   json["net"] = report.net;
   json["data"] = report.data;
   json["test_accuracy"] = report.test_acc;
+  json["test_accuracy_top5"] = report.test_acc5;
   json["test_loss"] = report.test_loss;
   json["test_images"] = report.test_count;
   json["epochs"] = report.epochs.size();

@@ -8,36 +8,40 @@
 
 #include <memory>
 
+#include "engine/train/average.h"
 #include "engine/train/batch_walk.h"
 #include "engine/train/optimizer.h"
 
 namespace lamina {
 
+struct TrainStepParts {
+  BatchWalk* walk;
+  Optimizer* optimizer;
+  Average* average = nullptr;  // of the weights, where there is one
+  Metrics metrics;
+  StepState* state;
+  Tensor rates = {};            // learning rates of an epoch's batches, see advance()
+  std::int64_t accumulate = 1;  // batches an update; fewer at the end of an epoch
+  bool record = true;           // false: walks the list every time
+};
+
 class TrainStep {
  public:
-  // All of them outlive the step and are bound already. record: false walks the list every time.
-  TrainStep(Context& ctx,
-            BatchWalk& walk,
-            Optimizer& optimizer,
-            const Metrics& metrics,
-            StepState* state,
-            bool record);
+  // All parts outlive the step and are bound already.
+  TrainStep(Context& ctx, const TrainStepParts& parts);
 
-  // Runs the steps from sample `cursor` of the order on, which must be what `state` says: at least
-  // one, at most `most`. Returns how many. Asynchronous.
+  // Runs the batches from sample `cursor` of the order on, which must be what the state says: those
+  // of one update at least, or `most`. Returns how many. Asynchronous.
   std::int64_t run(std::int64_t cursor, std::int64_t most);
 
-  static constexpr std::int64_t kBlock = 8;  // steps that are recorded as one
+  static constexpr std::int64_t kBlock = 8;  // updates that are recorded as one
 
  private:
-  void walk_list(std::int64_t cursor);
+  std::int64_t walk_update(std::int64_t cursor);
 
   Context* ctx_;
-  BatchWalk* walk_;
-  Optimizer* optimizer_;
-  Metrics metrics_;
-  StepState* state_;
-  bool record_, warm_ = false;
+  TrainStepParts parts_;
+  bool warm_ = false;
   std::unique_ptr<Recording> single_, block_;
 };
 

@@ -25,6 +25,12 @@ constexpr std::int32_t kGrowthInterval = 2000;
 constexpr std::size_t kMistakesShown = 24;
 constexpr std::int64_t kMostSteps = 1 << 20;  // without a pause
 
+std::optional<LossKind> loss_of(const TrainConfig& config) {
+  const auto name = std::find(kLossNames.begin(), kLossNames.end(), config.loss);
+  if (name == kLossNames.end()) return std::nullopt;  // auto
+  return static_cast<LossKind>(name - kLossNames.begin());
+}
+
 double now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
@@ -33,6 +39,7 @@ double now() {
 
 struct Trainer::Machine {
   Model model;
+  std::unique_ptr<Average> average;
   DeviceDataset train_data, test_data;
   PrepareOpts prepare;
   Split split;
@@ -42,10 +49,24 @@ struct Trainer::Machine {
   Optimizer optimizer;
   MetricSums metrics;
   Buffer state, arena;
-  Buffer losses;  // f32, of every step of an epoch, at step % batches
+  Buffer losses, rates;  // f32, of every batch of an epoch, at step % batches
   std::unique_ptr<TrainStep> step;
 
+  Model& judged() { return average ? average->model() : model; }
   StepState* device_state() const { return static_cast<StepState*>(state.data()); }
+
+  static ProgramOpts training_opts(const TrainConfig& config) {
+    const auto seed = static_cast<std::uint64_t>(config.seed);
+    return {.batch = config.batch_size,
+            .fuse = config.fuse,
+            .seed = seed,
+            .loss = loss_of(config),
+            .smoothing = config.label_smoothing};
+  }
+
+  static ProgramOpts evaluation_opts(const TrainConfig& config) {
+    return {.batch = kEvalBatch, .fuse = config.fuse, .loss = loss_of(config)};
+  }
 
   static PrepareOpts augmented(PrepareOpts opts, const TrainConfig& config) {
     opts.augment = {static_cast<int>(config.crop_padding),
@@ -60,6 +81,9 @@ struct Trainer::Machine {
           const Dataset& train,
           const Dataset& test_set)
       : model(ctx, std::move(graph), precision_from_name(config.precision)),
+        average(config.ema > 0 ? std::make_unique<Average>(
+                                     model, precision_from_name(config.precision), config.ema)
+                               : nullptr),
         train_data(ctx, train),
         test_data(ctx, test_set),
         prepare(parse_normalize(config.normalize, train)),
@@ -68,32 +92,38 @@ struct Trainer::Machine {
         walk(model,
              train_data,
              augmented(prepare, config),
-             {.batch = config.batch_size,
-              .mode = Mode::train,
-              .backward = true,
-              .fuse = config.fuse,
-              .seed = static_cast<std::uint64_t>(config.seed)},
+             training_opts(config),
              static_cast<std::int64_t>(split.train.size())),
-        test(model, test_data, prepare, all_samples(test_set.count), kEvalBatch, config.fuse),
+        test(judged(), test_data, prepare, all_samples(test_set.count), evaluation_opts(config)),
         optimizer(model, config),
         metrics(ctx, model.graph().classes(), false),
         state(ctx.allocate(sizeof(StepState))) {
     if (!split.val.empty()) {
       validation = std::make_unique<Evaluator>(
-          model, train_data, prepare, split.val, kEvalBatch, config.fuse);
+          judged(), train_data, prepare, split.val, evaluation_opts(config));
     }
     // Training and evaluation take turns in one arena.
     const std::size_t bytes = std::max(
         {walk.arena_bytes(), test.arena_bytes(), validation ? validation->arena_bytes() : 0});
-    check_memory(model, {.batch = config.batch_size, .fuse = config.fuse}, bytes);
+    check_memory(model, training_opts(config), bytes);
     arena = ctx.allocate(bytes);
     walk.bind(arena.bytes_at(0), device_state());
     test.bind(arena.bytes_at(0));
     if (validation) validation->bind(arena.bytes_at(0));
     losses = ctx.allocate(static_cast<std::size_t>(walk.batches()) * sizeof(float));
+    rates = ctx.allocate(losses.size());
     Metrics kept = metrics.device();
     kept.history = vector_view(losses.data(), DType::f32, walk.batches());
-    step = std::make_unique<TrainStep>(ctx, walk, optimizer, kept, device_state(), config.record);
+    step = std::make_unique<TrainStep>(
+        ctx,
+        TrainStepParts{.walk = &walk,
+                       .optimizer = &optimizer,
+                       .average = average.get(),
+                       .metrics = kept,
+                       .state = device_state(),
+                       .rates = vector_view(rates.data(), DType::f32, walk.batches()),
+                       .accumulate = config.accumulate,
+                       .record = config.record});
   }
 };
 
@@ -112,6 +142,9 @@ Trainer::Trainer(Context& ctx,
   check_fit(graph, config.net, test);
   machine_ = std::make_unique<Machine>(ctx, config, std::move(graph), train, test);
   machine_->model.initialise(static_cast<std::uint64_t>(config.seed));
+  const std::int64_t batches = machine_->walk.batches();
+  schedule_ =
+      std::make_unique<Schedule>(config, (batches + config.accumulate - 1) / config.accumulate);
 }
 
 Trainer::~Trainer() = default;
@@ -120,8 +153,12 @@ std::string Trainer::start_from(TensorFile weights, const std::string& origin) {
   return load_start_weights(machine_->model, std::move(weights), origin);
 }
 
+TrainedParts Trainer::parts() const {
+  return {&machine_->model, &machine_->optimizer, machine_->average.get()};
+}
+
 void Trainer::save(const TrainProgress& progress) const {
-  save_checkpoint(paths_.state, machine_->model, machine_->optimizer, progress);
+  save_checkpoint(paths_.state, parts(), progress);
 }
 
 TrainOutcome Trainer::run(const TrainHooks& hooks, bool resume) {
@@ -133,8 +170,11 @@ TrainOutcome Trainer::run(const TrainHooks& hooks, bool resume) {
     progress.device.growth_interval = kGrowthInterval;
   }
   started_ = utc_now();
+  if (m.average) m.average->start();
+  progress.plateau = schedule_->plateau();
   if (resume && std::filesystem::exists(paths_.state)) {
-    progress = load_checkpoint(paths_.state, m.model, m.optimizer);
+    progress = load_checkpoint(paths_.state, parts());
+    schedule_->restore(progress.plateau);
     stopping_.restore(progress.best_val_loss, progress.stale_epochs);
     if (hooks.on_message) {
       hooks.on_message(
@@ -157,27 +197,42 @@ TrainOutcome Trainer::run(const TrainHooks& hooks, bool resume) {
   }
   if (outcome.interrupted) save(progress);
   write_safetensors(paths_.weights, m.model.state_dict());
+  if (m.average) write_safetensors(paths_.average, m.average->model().state_dict());
   outcome.stopped_early = progress.stopped_early;
   outcome.epochs = log_->rows();
   if (!outcome.interrupted) write_results(outcome, progress);
   return outcome;
 }
 
-void Trainer::train_epoch(const TrainHooks& hooks, TrainProgress& progress, bool& interrupted) {
+void Trainer::begin_epoch(TrainProgress& progress) {
   Machine& m = *machine_;
   const auto seed = static_cast<std::uint64_t>(config_.seed);
   m.walk.set_order(shuffled_order(
       seed, stream::kShuffle, static_cast<std::uint32_t>(progress.epoch), m.split.train));
+  const std::int64_t batches = m.walk.batches();
+  const std::int64_t updates = (batches + config_.accumulate - 1) / config_.accumulate;
+  std::vector<float> rates;
+  for (std::int64_t batch = 0; batch < batches; ++batch)
+    rates.push_back(
+        static_cast<float>(schedule_->rate(progress.epoch * updates + batch / config_.accumulate)));
+  ctx_->copy_in(m.rates.data(), rates.data(), m.rates.size());
+
   StepState& state = progress.device;
   state.step = progress.step;
   state.cursor = progress.cursor;
-  state.lr = static_cast<float>(config_.lr);
+  state.lr = rates[static_cast<std::size_t>(progress.step % batches)];
   ctx_->copy_in(m.state.data(), &state, sizeof state);
   m.metrics.write(progress.epoch_sums);
+  epoch_rate_ = schedule_->rate((progress.epoch + 1) * updates - 1);
+}
 
+void Trainer::train_epoch(const TrainHooks& hooks, TrainProgress& progress, bool& interrupted) {
+  Machine& m = *machine_;
+  begin_epoch(progress);
   const double begin = now() - progress.epoch_seconds;
   double last_event = begin;
   while (progress.cursor < m.walk.count()) {
+    const std::int64_t before = progress.step;
     const std::int64_t steps = m.step->run(progress.cursor, steps_to_pause(progress.step));
     progress.step += steps;
     progress.cursor = std::min(progress.cursor + steps * m.walk.batch(), m.walk.count());
@@ -195,7 +250,8 @@ void Trainer::train_epoch(const TrainHooks& hooks, TrainProgress& progress, bool
                       static_cast<double>(progress.cursor) / progress.epoch_seconds});
     }
     interrupted = hooks.stop_requested && hooks.stop_requested();
-    const bool save_now = config_.save_every > 0 && progress.step % config_.save_every == 0;
+    const bool save_now =
+        config_.save_every > 0 && progress.step / config_.save_every > before / config_.save_every;
     if (interrupted || save_now) read_device(progress);
     if (interrupted) return;
     if (save_now) save(progress);
@@ -227,7 +283,7 @@ void Trainer::report_skips(const TrainHooks& hooks,
   const std::int64_t skipped = state.skipped - skipped_before;
   if (skipped == 0 || !hooks.on_message) return;
   hooks.on_message(
-      fmt::format("{} step(s) of this epoch were skipped because a gradient overflowed, the last "
+      fmt::format("{} update(s) of this epoch were skipped because a gradient overflowed, the last "
                   "one first in '{}'; the loss scale is {:g} now",
                   skipped,
                   machine_->model.name_at(state.last_overflow),
@@ -241,18 +297,23 @@ EpochRow Trainer::finish_epoch(TrainProgress& progress) {
   row.step = progress.step;
   row.train_loss = progress.epoch_sums.loss();
   row.train_acc = progress.epoch_sums.accuracy();
-  row.lr = config_.lr;
+  row.train_acc5 = progress.epoch_sums.accuracy5();
+  row.lr = epoch_rate_;
   row.seconds = progress.epoch_seconds;
   row.images_per_second = progress.epoch_sums.samples / progress.epoch_seconds;
+  row.data_wait = data_wait_ / progress.epoch_seconds;
   if (m.validation) {
     const MetricSums::Host val = m.validation->run().sums;
     row.has_val = true;
     row.val_loss = val.loss();
     row.val_acc = val.accuracy();
+    row.val_acc5 = val.accuracy5();
     progress.stopped_early = stopping_.update(row.val_loss);
     progress.best_val_loss = stopping_.best();
     progress.stale_epochs = stopping_.stale_epochs();
   }
+  schedule_->end_epoch(row.has_val ? row.val_loss : row.train_loss);
+  progress.plateau = schedule_->plateau();
   progress.cursor = 0;
   progress.epoch_sums = {};
   progress.epoch_seconds = 0;
@@ -292,6 +353,7 @@ void Trainer::write_results(TrainOutcome& outcome, const TrainProgress& progress
   report.step_losses = progress.step_losses;
   report.test_loss = outcome.test.sums.loss();
   report.test_acc = outcome.test.sums.accuracy();
+  report.test_acc5 = outcome.test.sums.accuracy5();
   report.test_count = test_set_->count;
   report.class_names = test_set_->class_names;
   report.confusion = outcome.test.confusion;

@@ -57,6 +57,8 @@ class Trainer {
 
  private:
   struct Machine;  // the model and its programs
+  TrainedParts parts() const;
+  void begin_epoch(TrainProgress& progress);
   void train_epoch(const TrainHooks& hooks, TrainProgress& progress, bool& interrupted);
   EpochRow finish_epoch(TrainProgress& progress);
   void write_results(TrainOutcome& outcome, const TrainProgress& progress);
@@ -71,8 +73,11 @@ class Trainer {
   RunPaths paths_;
   std::unique_ptr<Machine> machine_;
   EarlyStopping stopping_;
+  std::unique_ptr<Schedule> schedule_;
   std::unique_ptr<RunLog> log_;
   std::string started_;
+  double epoch_rate_ = 0;  // of the last update of the epoch
+  double data_wait_ = 0;   // seconds of this epoch
 };
 
 }  // namespace lamina

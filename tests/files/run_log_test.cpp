@@ -16,19 +16,23 @@ namespace lamina {
 namespace {
 
 constexpr std::string_view kHeader =
-    "epoch,step,train_loss,train_acc,val_loss,val_acc,lr,seconds,images_per_second\n";
+    "epoch,step,train_loss,train_acc,train_acc5,val_loss,val_acc,val_acc5,lr,seconds,"
+    "images_per_second,data_wait\n";
 
 EpochRow row(int epoch) {
   return {.epoch = epoch,
           .step = 750 * epoch,
           .train_loss = 1.0 / (3 * epoch),
           .train_acc = 1 - 0.1 / epoch,
+          .train_acc5 = 0.96875,
           .val_loss = 0.1 + 0.2,
           .val_acc = 0.75,
+          .val_acc5 = 0.875,
           .has_val = true,
           .lr = 1e-4,
           .seconds = 12.3456789,
-          .images_per_second = 3888.88};
+          .images_per_second = 3888.88,
+          .data_wait = 0.0123};
 }
 
 void expect_equal(const EpochRow& a, const EpochRow& b) {
@@ -39,6 +43,8 @@ void expect_equal(const EpochRow& a, const EpochRow& b) {
   EXPECT_EQ(a.has_val, b.has_val);
   EXPECT_EQ(a.val_loss, b.val_loss);
   EXPECT_EQ(a.val_acc, b.val_acc);
+  EXPECT_EQ(a.train_acc5, b.train_acc5);
+  EXPECT_EQ(a.val_acc5, b.val_acc5);
   EXPECT_EQ(a.lr, b.lr);
   EXPECT_NEAR(a.seconds, b.seconds, 5e-4);
   EXPECT_NEAR(a.images_per_second, b.images_per_second, 0.05);
@@ -55,8 +61,9 @@ TEST(run_log, writes_both_files_row_by_row) {
   log.append(unvalidated);
   EXPECT_EQ(bytes_in(folder / "log.csv"),
             std::string(kHeader) +
-                "1,750,0.3333333333333333,0.9,0.30000000000000004,0.75,0.0001,12.346,3888.9\n"
-                "2,1500,0.16666666666666666,0.95,,,0.0001,12.346,3888.9\n");
+                "1,750,0.3333333333333333,0.9,0.96875,0.30000000000000004,0.75,0.875,0.0001,"
+                "12.346,3888.9,0.012\n"
+                "2,1500,0.16666666666666666,0.95,0.96875,,,,0.0001,12.346,3888.9,0.012\n");
   const std::string lines = bytes_in(folder / "log.jsonl");
   const std::size_t end = lines.find('\n');
   const auto first = nlohmann::json::parse(lines.substr(0, end));
@@ -65,7 +72,7 @@ TEST(run_log, writes_both_files_row_by_row) {
   EXPECT_EQ(first["step"], 750);
   EXPECT_EQ(first["val_loss"], 0.1 + 0.2);
   EXPECT_EQ(first["lr"], 1e-4);
-  EXPECT_EQ(first.size(), 9u);
+  EXPECT_EQ(first.size(), 12u);
   EXPECT_TRUE(second["val_loss"].is_null());
   EXPECT_EQ(second["train_loss"], 1.0 / 6);
   EXPECT_EQ(log.rows().size(), 2u);
@@ -152,16 +159,16 @@ TEST(run_log, goes_on_without_a_log) {
 
 TEST(run_log, names_the_damaged_line) {
   const TempFolder folder;
-  const std::string good = "1,750,0.3,0.9,,,0.0001,12.346,3888.9\n";
-  const char* const bad_lines[] = {"2,1500,abc,0.9,,,0.0001,12.346,3888.9\n",
-                                   "2,1500,0.3,0.9,,,0.0001,12.346\n",
-                                   "2,1500,0.3,0.9,,,0.0001,12.346,3888.9,7\n",
-                                   "2,1500,0.3,0.9,0.5,,0.0001,12.346,3888.9\n",
-                                   "2,1500,0.3,0.9,,0.5,0.0001,12.346,3888.9\n",
-                                   "2.5,1500,0.3,0.9,,,0.0001,12.346,3888.9\n",
-                                   "1,1500,0.3,0.9,,,0.0001,12.346,3888.9\n",
+  const std::string good = "1,750,0.3,0.9,1,,,,0.0001,12.346,3888.9,0\n";
+  const char* const bad_lines[] = {"2,1500,abc,0.9,1,,,,0.0001,12.346,3888.9,0\n",
+                                   "2,1500,0.3,0.9,1,,,,0.0001,12.346,3888.9\n",
+                                   "2,1500,0.3,0.9,1,,,,0.0001,12.346,3888.9,0,7\n",
+                                   "2,1500,0.3,0.9,1,0.5,,,0.0001,12.346,3888.9,0\n",
+                                   "2,1500,0.3,0.9,1,,0.5,,0.0001,12.346,3888.9,0\n",
+                                   "2.5,1500,0.3,0.9,1,,,,0.0001,12.346,3888.9,0\n",
+                                   "1,1500,0.3,0.9,1,,,,0.0001,12.346,3888.9,0\n",
                                    "\n",
-                                   "2,1500,0.3 ,0.9,,,0.0001,12.346,3888.9\n"};
+                                   "2,1500,0.3 ,0.9,1,,,,0.0001,12.346,3888.9,0\n"};
   for (const char* bad : bad_lines) {
     const std::string text = std::string(kHeader) + good + bad;
     put(folder / "log.csv", text);

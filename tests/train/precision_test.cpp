@@ -168,7 +168,12 @@ TEST_P(CudaTraining, AnOverflowCostsAStep) {
   auto* const state = static_cast<StepState*>(memory.data());
   const Buffer arena = ctx.allocate(walk.arena_bytes());
   walk.bind(arena.bytes_at(0), state);
-  TrainStep step(ctx, walk, optimizer, metrics.device(), state, false);
+  TrainStep step(ctx,
+                 {.walk = &walk,
+                  .optimizer = &optimizer,
+                  .metrics = metrics.device(),
+                  .state = state,
+                  .record = false});
 
   StepState now{.lr = 1e-3f, .loss_scale = 0x1p40f, .growth_interval = 2};
   ctx.copy_in(state, &now, sizeof now);

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -111,6 +112,108 @@ TEST_F(TrainerTest, AnInterruptedRunResumesToTheSameBits) {
       EXPECT_EQ(log_rows(resumed), log_rows(expected)) << name;
     }
   }
+}
+
+// Everything that a checkpoint has to remember besides the moments.
+TEST_F(TrainerTest, EverySettingResumesToTheSameBits) {
+  TrainConfig config = small("lenet_bn");
+  config.optimizer = "rmsprop";
+  config.momentum = 0.9;
+  config.lr = 1e-3;
+  config.weight_decay = 0.01;
+  config.decay_of = "weights";
+  config.label_smoothing = 0.1;
+  config.schedule = "plateau";
+  config.patience = 0;
+  config.warmup = 0.5;
+  config.clip_norm = 1.0;
+  config.accumulate = 2;
+  config.ema = 0.9;
+  const TrainOutcome expected = train(config, "whole");
+  EXPECT_NE(read("whole/weights.safetensors"), read("whole/average.safetensors"));
+  for (int stop : {1, 3, 5, 7}) {
+    const std::string name = fmt::format("stopped-{}", stop);
+    ASSERT_TRUE(train(config, name, false, stop).interrupted);
+    const TrainOutcome resumed = train(config, name, true);
+    for (const char* file : {"/weights.safetensors", "/average.safetensors", "/result.json"})
+      EXPECT_EQ(read(name + file), read("whole" + std::string(file))) << name;
+    EXPECT_EQ(log_rows(resumed), log_rows(expected)) << name;
+  }
+}
+
+double largest_difference(const TensorFile& a, const TensorFile& b) {
+  double largest = 0;
+  for (const HostTensor& tensor : a.tensors) {
+    if (tensor.dtype != DType::f32) continue;
+    const auto x = tensor.as<float>(), y = b.find(tensor.name)->as<float>();
+    for (std::size_t i = 0; i < x.size(); ++i)
+      largest = std::max(largest, std::abs(static_cast<double>(x[i]) - y[i]));
+  }
+  return largest;
+}
+
+// 400 images: updates of 48 and a last one of 16, in batches of 48, of 24, and of 13 and less.
+TEST_F(TrainerTest, BatchesOfOneUpdateCountAsOne) {
+  TrainConfig config = small("lenet5");  // no batch norm, which sees single batches
+  config.optimizer = "sgd";
+  config.momentum = 0.9;
+  config.lr = 0.1;
+  config.epochs = 2;
+  train(config, "whole");
+  const TensorFile whole = read_safetensors(folder_ / "whole/weights.safetensors");
+  for (const auto& [batch, count] : {std::pair{24, 2}, {12, 4}, {16, 3}}) {
+    config.batch_size = batch;
+    config.accumulate = count;
+    const std::string name = fmt::format("batches-of-{}", batch);
+    const TrainOutcome outcome = train(config, name);
+    EXPECT_EQ(outcome.epochs.back().step, 2 * ((400 + batch - 1) / batch));
+    const TensorFile parts = read_safetensors(folder_ / name / "weights.safetensors");
+    EXPECT_GT(largest_difference(parts, whole), 0) << name;  // sums in another order
+    EXPECT_LT(largest_difference(parts, whole), 2e-6) << name;
+  }
+}
+
+TEST_F(TrainerTest, EveryOptimizerLossAndScheduleLearns) {
+  const auto learns = [&](const std::string& name,
+                          std::vector<std::pair<std::string, std::string>> settings,
+                          const std::string& net = "lenet_bn") {
+    TrainConfig config = small(net);
+    config.limit = 1000;
+    for (const auto& [key, value] : settings) config.set(key, value);
+    config.check();
+    const TrainOutcome outcome = train(config, name);
+    EXPECT_GT(outcome.test.sums.accuracy(), 0.5) << name;
+    EXPECT_GE(outcome.test.sums.accuracy5(), outcome.test.sums.accuracy()) << name;
+  };
+  learns("rmsprop", {{"optimizer", "rmsprop"}, {"lr", "1e-3"}});
+  learns("lars", {{"optimizer", "lars"}, {"momentum", "0.9"}, {"lr", "5"}, {"trust", "0.01"}});
+  learns("adamw", {{"optimizer", "adamw"}, {"weight_decay", "0.01"}, {"decay_of", "weights"}});
+  learns("hinge", {{"loss", "hinge"}});
+  learns("mse", {{"loss", "mse"}, {"lr", "5e-3"}});
+  learns("smooth", {{"label_smoothing", "0.2"}});
+  learns("cosine", {{"schedule", "cosine"}});
+  learns("one_cycle", {{"schedule", "one_cycle"}, {"lr", "5e-3"}});
+  learns("clipped", {{"clip_norm", "0.5"}});
+  learns("averaged", {{"ema", "0.9"}});
+  learns("nll", {{"loss", "nll"}, {"lr", "1e-2"}, {"epochs", "6"}}, "fc2_mnist");
+}
+
+// With nine zeros in ten the least distance to a one-hot target is that of all zeros: l1 falls, and
+// tells nothing about the classes.
+TEST_F(TrainerTest, TheAbsoluteDistanceFalls) {
+  TrainConfig config = small("lenet_bn");
+  config.loss = "l1";
+  const TrainOutcome outcome = train(config, "a");
+  EXPECT_LT(outcome.epochs.back().val_loss, 0.7 * outcome.epochs.front().val_loss);
+}
+
+TEST_F(TrainerTest, TheLogHasTheRateOfEachEpoch) {
+  TrainConfig config = small("fc2_mnist");
+  config.schedule = "step";
+  config.step_epochs = 1;
+  std::vector<double> rates;
+  for (const EpochRow& row : train(config, "a").epochs) rates.push_back(row.lr);
+  EXPECT_EQ(rates, (std::vector<double>{2e-3, 2e-3 * 0.1, 2e-3 * std::pow(0.1, 2.0)}));
 }
 
 TEST_F(TrainerTest, ResumingAFinishedRunChangesNothing) {
