@@ -186,7 +186,7 @@ TEST_F(TrainerTest, EveryOptimizerLossAndScheduleLearns) {
     EXPECT_GE(outcome.test.sums.accuracy5(), outcome.test.sums.accuracy()) << name;
   };
   learns("rmsprop", {{"optimizer", "rmsprop"}, {"lr", "1e-3"}});
-  learns("lars", {{"optimizer", "lars"}, {"momentum", "0.9"}, {"lr", "5"}, {"trust", "0.01"}});
+  learns("lars", {{"optimizer", "lars"}, {"momentum", "0.9"}, {"lr", "1"}, {"trust", "0.01"}});
   learns("adamw", {{"optimizer", "adamw"}, {"weight_decay", "0.01"}, {"decay_of", "weights"}});
   learns("hinge", {{"loss", "hinge"}});
   learns("mse", {{"loss", "mse"}, {"lr", "5e-3"}});
@@ -204,7 +204,7 @@ TEST_F(TrainerTest, TheAbsoluteDistanceFalls) {
   TrainConfig config = small("lenet_bn");
   config.loss = "l1";
   const TrainOutcome outcome = train(config, "a");
-  EXPECT_LT(outcome.epochs.back().val_loss, 0.7 * outcome.epochs.front().val_loss);
+  EXPECT_LT(outcome.epochs.back().train_loss, 0.5 * outcome.epochs.front().train_loss);
 }
 
 TEST_F(TrainerTest, TheLogHasTheRateOfEachEpoch) {
