@@ -53,9 +53,10 @@ void list_recipes(bool json) {
       Json settings;
       for (const auto& [key, value] : recipe.settings) settings[key] = value;
       rows.push_back(
-          {{"name", recipe.name}, {"description", recipe.description}, {"settings", settings}});
+          {{"name", recipe.name}, {"description", recipe.about}, {"settings", settings}});
+      for (const auto& [key, values] : recipe.sweep) rows.back()["sweep"][key] = values;
     } else {
-      fmt::print("{:<24}{}\n", recipe.name, recipe.description);
+      fmt::print("{:<40}{}\n", recipe.name, recipe.about);
     }
   }
   if (json) print_json(rows);
@@ -144,7 +145,17 @@ void add_list(CLI::App& app, const char* name, const char* help, void (*list)(bo
 
 void add_nets(CLI::App& app) { add_list(app, "nets", "list the networks", list_nets); }
 void add_recipes(CLI::App& app) {
-  add_list(app, "recipes", "list the training recipes", list_recipes);
+  CLI::App* command = app.add_subcommand("recipes", "list the training recipes, or print one");
+  auto name = std::make_shared<std::string>();
+  auto json = std::make_shared<bool>(false);
+  command->add_option("NAME", *name, "print this recipe as a file, to copy and to edit");
+  command->add_flag("--json", *json, "print JSON");
+  command->callback([name, json] {
+    if (name->empty())
+      list_recipes(*json);
+    else
+      fmt::print("{}", recipe_json(find_recipe(*name)));
+  });
 }
 void add_devices(CLI::App& app) {
   add_list(app, "devices", "list what can run here, and why not", list_the_devices);

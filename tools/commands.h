@@ -12,6 +12,7 @@ class App;
 namespace lamina::cli {
 
 void add_train(CLI::App& app);
+void add_sweep(CLI::App& app);
 void add_eval(CLI::App& app);
 void add_convert(CLI::App& app);
 void add_run(CLI::App& app);

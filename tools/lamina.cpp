@@ -49,6 +49,7 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", LAMINA_VERSION);
   app.require_subcommand(1);
   lamina::cli::add_train(app);
+  lamina::cli::add_sweep(app);
   lamina::cli::add_eval(app);
   lamina::cli::add_convert(app);
   lamina::cli::add_run(app);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tools/progress.h"
 
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -16,9 +17,24 @@ std::string duration(double seconds) {
   return total >= 60 ? fmt::format("{}:{:02}", total / 60, total % 60) : fmt::format("{} s", total);
 }
 
+// What the terminal shows in one line; more would be a line of its own at every redraw. Of the
+// bar's characters each takes three bytes.
+std::string fit(const std::string& line) {
+  winsize size{};
+  if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return line;
+  int shown = 0;
+  std::size_t end = 0;
+  for (; end < line.size(); ++end) {
+    const bool begins = (static_cast<unsigned char>(line[end]) & 0xC0) != 0x80;
+    if (begins && ++shown > size.ws_col) break;
+  }
+  return line.substr(0, end);
+}
+
 }  // namespace
 
-Progress::Progress() : terminal_(isatty(STDERR_FILENO) == 1) {}
+Progress::Progress(std::size_t memory_bytes)
+    : memory_bytes_(memory_bytes), terminal_(isatty(STDERR_FILENO) == 1) {}
 
 void Progress::clear_bar() {
   if (bar_shown_) fmt::print(stderr, "\r\033[K");
@@ -31,17 +47,23 @@ void Progress::batch(const BatchEvent& event) {
   const int filled = static_cast<int>(share * kBarWidth);
   std::string bar;
   for (int i = 0; i < kBarWidth; ++i) bar += i < filled ? "█" : "░";
-  const double left = static_cast<double>(event.of - event.samples) / event.images_per_second;
-  fmt::print(stderr,
-             "\r\033[Kepoch {}/{} {} {:3.0f}%  loss {:.4f}  acc {:.2f}%  {:.0f} img/s  {} left",
-             event.epoch,
-             event.epochs,
-             bar,
-             100 * share,
-             event.loss,
-             100 * event.accuracy,
-             event.images_per_second,
-             duration(left));
+  // Of the whole run, as if every epoch took as long and validation nothing.
+  const std::int64_t images = event.of * (event.epochs - event.epoch + 1) - event.samples;
+  const std::string line = fmt::format(
+      "epoch {}/{} {} {:3.0f}%  loss {:.4f}  acc {:.2f}%  {:.0f} img/s  {} left  lr "
+      "{:.3g}  data wait {:.0f}%  {:.0f} MB",
+      event.epoch,
+      event.epochs,
+      bar,
+      100 * share,
+      event.loss,
+      100 * event.accuracy,
+      event.images_per_second,
+      duration(static_cast<double>(images) / event.images_per_second),
+      event.lr,
+      100 * event.data_wait,
+      static_cast<double>(memory_bytes_) / 1e6);
+  fmt::print(stderr, "\r\033[K{}", fit(line));
   std::fflush(stderr);
   bar_shown_ = true;
 }

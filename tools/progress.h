@@ -8,7 +8,7 @@ namespace lamina::cli {
 
 class Progress {
  public:
-  Progress();
+  explicit Progress(std::size_t memory_bytes);  // that the run has planned
 
   void batch(const BatchEvent& event);  // redraws the bar on stderr
   void epoch(const EpochRow& row);      // prints the line on stdout
@@ -17,6 +17,7 @@ class Progress {
  private:
   void clear_bar();
 
+  std::size_t memory_bytes_;
   bool terminal_;
   bool header_shown_ = false;
   bool bar_shown_ = false;

@@ -3,115 +3,150 @@
 
 #include <algorithm>
 
+#include <nlohmann/json.hpp>
+
 #include "engine/core/error.h"
 #include "engine/core/suggest.h"
+#include "engine/files/atomic_file.h"
+#include "engine/train/recipe_books.h"
 
 namespace lamina {
 
 namespace {
 
-using Settings = std::vector<std::pair<std::string, std::string>>;
+using Json = nlohmann::ordered_json;
 
-// `base` with further settings, or other values for those it has.
-Settings with(Settings base, const Settings& more) {
-  for (const auto& [key, value] : more) {
-    const auto same = std::find_if(
-        base.begin(), base.end(), [&](const auto& setting) { return setting.first == key; });
-    if (same != base.end())
-      same->second = value;
-    else
-      base.emplace_back(key, value);
-  }
-  return base;
+// Numbers as they were meant: 1e-4, not 0.0001, reads the same either way.
+std::string text_of(const Json& value) {
+  return value.is_string() ? value.get<std::string>() : value.dump();
 }
 
-std::vector<Recipe> make_recipes() {
-  std::vector<Recipe> all;
-  const Settings adam{{"data", "mnist"},
-                      {"val_split", "0.2"},
-                      {"optimizer", "adam"},
-                      {"lr", "1e-4"},
-                      {"weight_decay", "1e-3"},
-                      {"batch_size", "64"},
-                      {"epochs", "5"}};
-  for (const char* net : {"lenet_bn",
-                          "alexnet_mnist",
-                          "vgg11_mnist",
-                          "vgg19_mnist",
-                          "resnet18_mnist",
-                          "mobilenet_mnist",
-                          "googlenet_mnist"}) {
-    all.push_back({fmt::format("mnist-000/{}", net),
-                   "MNIST, 80:20 split, Adam 1e-4 with weight decay 1e-3, batch 64, 5 epochs",
-                   with(adam, {{"net", net}})});
+Json parse_book(const std::string& text, const std::string& origin) {
+  try {
+    Json book = Json::parse(text, nullptr, true, true);
+    if (book.is_object()) return book;
+  } catch (const Json::parse_error& error) {
+    fail_request("{}: is not JSON: {}.", origin, error.what());
   }
-  all.push_back({"mnist-000/lenet_bn-30",
-                 "the same for up to 30 epochs, stopped after 3 without a lower validation loss",
-                 with(adam, {{"net", "lenet_bn"}, {"epochs", "30"}, {"early_stop", "3"}})});
+  fail_request("{}: is not a JSON object with settings; `lamina recipes NAME` prints one.", origin);
+}
 
-  const Settings fashion{{"data", "fashion-mnist"}, {"optimizer", "adam"}, {"batch_size", "16"}};
-  for (const char* net : {"alexnet_fashion", "alexnet_fashion_small"}) {
-    all.push_back({fmt::format("fashion-001/{}", net),
-                   "Fashion-MNIST at 224x224, Adam 1e-3, batch 16, 3 epochs",
-                   with(fashion, {{"net", net}, {"lr", "1e-3"}, {"epochs", "3"}})});
-  }
-  all.push_back(
-      {"fashion-001/vgg11_fashion_small",
-       "Fashion-MNIST at 224x224, Adam 1e-5, batch 16, 10 epochs",
-       with(fashion, {{"net", "vgg11_fashion_small"}, {"lr", "1e-5"}, {"epochs", "10"}})});
-  all.push_back(
-      {"fashion-001/vgg11_fashion_small_96",
-       "Fashion-MNIST at 96x96, Adam 1e-4, batch 16, 5 epochs",
-       with(fashion, {{"net", "vgg11_fashion_small_96"}, {"lr", "1e-4"}, {"epochs", "5"}})});
-  for (const char* variant : {"", "_bn", "_3x3", "_asym", "_residual"}) {
-    const std::string net = std::string("googlenet_fashion") + variant;
-    const char* const epochs = net.ends_with("_residual") ? "1" : "5";
-    all.push_back({"fashion-001/" + net,
-                   fmt::format("Fashion-MNIST at 96x96, Adam 1e-3, batch 16, epochs: {}", epochs),
-                   with(fashion, {{"net", net}, {"lr", "1e-3"}, {"epochs", epochs}})});
-  }
+[[noreturn]] void fail_entry(const std::string& origin, const std::string& key, const char* what) {
+  fail_request("{}: '{}' must be {}.", origin, key, what);
+}
 
-  const Settings sgd{{"data", "mnist"}, {"normalize", "standard"}, {"optimizer", "sgd"}};
-  for (const char* net : {"fc2_mnist", "cnn_mnist"}) {
-    all.push_back({fmt::format("mnist-003/{}", net),
-                   "normalised MNIST, SGD 0.01 with momentum 0.5, batch 64, 1 epoch",
-                   with(sgd,
-                        {{"net", net},
-                         {"lr", "0.01"},
-                         {"momentum", "0.5"},
-                         {"batch_size", "64"},
-                         {"epochs", "1"}})});
+// Adds what `object` says to the recipe: a setting that is there already gets the new value.
+void add_to(Recipe& recipe, const Json& object, const std::string& origin) {
+  for (const auto& [key, value] : object.items()) {
+    if (key == "base" || key == "recipes" || key == "settings") continue;
+    if (key == "about") {
+      if (!value.is_string()) fail_entry(origin, key, "a text");
+      recipe.about = value.get<std::string>();
+    } else if (key == "sweep") {
+      if (!value.is_object()) fail_entry(origin, key, "an object of lists");
+      recipe.sweep.clear();
+      for (const auto& [setting, values] : value.items()) {
+        if (!values.is_array() || values.empty()) fail_entry(origin, setting, "a list of values");
+        std::vector<std::string> texts;
+        for (const Json& one : values) texts.push_back(text_of(one));
+        recipe.sweep.emplace_back(setting, texts);
+      }
+    } else {
+      if (value.is_structured() || value.is_null())
+        fail_entry(origin, key, "a text, a number, true or false");
+      const auto same = std::find_if(recipe.settings.begin(),
+                                     recipe.settings.end(),
+                                     [&](const auto& setting) { return setting.first == key; });
+      if (same != recipe.settings.end())
+        same->second = text_of(value);
+      else
+        recipe.settings.emplace_back(key, text_of(value));
+    }
   }
-  all.push_back(
-      {"mnist-004/lenet5",
-       "normalised MNIST, SGD 0.9, batch 256, 5 epochs",
-       with(sgd, {{"net", "lenet5"}, {"lr", "0.9"}, {"batch_size", "256"}, {"epochs", "5"}})});
-  for (const char* net : {"alexnet_224", "googlenet_mini", "resnet_mini"}) {
-    all.push_back(
-        {fmt::format("mnist-004/{}", net),
-         "normalised MNIST, SGD 0.1, batch 128, 10 epochs",
-         with(sgd, {{"net", net}, {"lr", "0.1"}, {"batch_size", "128"}, {"epochs", "10"}})});
+}
+
+void add_family(const std::string& name, const Json& family, std::vector<Recipe>& all) {
+  Recipe common;
+  common.name = name;
+  add_to(common, family, name);
+  if (family.contains("settings")) add_to(common, family["settings"], name);
+  if (!family.contains("recipes")) {
+    all.push_back(common);
+    return;
   }
-  return all;
+  for (const auto& [key, own] : family["recipes"].items()) {
+    Recipe recipe = common;
+    recipe.name = name + "/" + key;
+    add_to(recipe, own, recipe.name);
+    all.push_back(recipe);
+  }
 }
 
 }  // namespace
 
-std::vector<Recipe> recipes() { return make_recipes(); }
+std::vector<Recipe> recipes() {
+  std::vector<Recipe> all;
+  for (const RecipeBook& book : recipe_books()) {
+    const Json families = parse_book(book.text, book.name);
+    for (const auto& [name, family] : families.items()) add_family(name, family, all);
+  }
+  return all;
+}
+
+namespace {
+
+Recipe read_recipe(const std::string& path) {
+  const Json object = parse_book(read_text_file(path), path);
+  Recipe recipe;
+  if (object.contains("base")) recipe = find_recipe(text_of(object["base"]));
+  recipe.name = path;
+  add_to(recipe, object, path);
+  return recipe;
+}
+
+}  // namespace
+
+Recipe find_recipe(const std::string& name) {
+  if (name.ends_with(".json")) return read_recipe(name);
+  std::vector<std::string> names;
+  for (const Recipe& recipe : recipes()) {
+    if (recipe.name == name) return recipe;
+    names.push_back(recipe.name);
+  }
+  fail_request(
+      "unknown recipe '{}'; `lamina recipes` lists them, and a file of one's own ends in "
+      ".json.{}",
+      name,
+      suggest(name, names));
+}
 
 TrainConfig recipe_config(const std::string& name) {
-  const std::vector<Recipe> all = recipes();
-  const auto found =
-      std::find_if(all.begin(), all.end(), [&](const Recipe& r) { return r.name == name; });
-  if (found == all.end()) {
-    std::vector<std::string> names;
-    for (const Recipe& recipe : all) names.push_back(recipe.name);
-    fail_request("unknown recipe '{}'; `lamina recipes` lists them.{}", name, suggest(name, names));
-  }
   TrainConfig config;
-  for (const auto& [key, value] : found->settings) config.set(key, value);
+  for (const auto& [key, value] : find_recipe(name).settings) {
+    try {
+      config.set(key, value);
+    } catch (const Error& error) {
+      throw error.with_context(name + ": ");
+    }
+  }
   config.recipe = name;
   return config;
+}
+
+std::string recipe_json(const Recipe& recipe) {
+  const Json defaults = Json::parse(TrainConfig().to_json());
+  Json json{{"about", recipe.about}};
+  for (const auto& [key, value] : recipe.settings) {
+    const bool text = defaults.contains(key) && defaults[key].is_string();
+    json[key] = text ? Json(value) : Json::parse(value);
+  }
+  for (const auto& [key, values] : recipe.sweep) {
+    for (const std::string& value : values) {
+      const bool text = defaults.contains(key) && defaults[key].is_string();
+      json["sweep"][key].push_back(text ? Json(value) : Json::parse(value));
+    }
+  }
+  return json.dump(2) + "\n";
 }
 
 }  // namespace lamina

@@ -3,6 +3,7 @@
 
 #include <charconv>
 #include <cmath>
+#include <limits>
 #include <string>
 #include <string_view>
 
@@ -123,6 +124,10 @@ std::vector<EpochRow> read_rows(const fs::path& path, int keep_epochs) {
 }
 
 }  // namespace
+
+std::vector<EpochRow> read_log(const fs::path& folder) {
+  return read_rows(folder / "log.csv", std::numeric_limits<int>::max());
+}
 
 RunLog::RunLog(fs::path folder, int keep_epochs)
     : csv_(folder / "log.csv"), jsonl_(folder / "log.jsonl") {

@@ -25,6 +25,9 @@ struct EpochRow {
   double data_wait = 0;  // share of the time in which the device waited for data
 };
 
+// The rows of a run's log.csv.
+std::vector<EpochRow> read_log(const std::filesystem::path& folder);
+
 class RunLog {
  public:
   // Keeps the rows up to epoch `keep_epochs` that an interrupted run left in the folder; a partial

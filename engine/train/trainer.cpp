@@ -204,13 +204,18 @@ TrainOutcome Trainer::run(const TrainHooks& hooks, bool resume) {
   return outcome;
 }
 
+double Trainer::rate_at(std::int64_t step) const {
+  const std::int64_t batches = machine_->walk.batches();
+  const std::int64_t updates = (batches + config_.accumulate - 1) / config_.accumulate;
+  return schedule_->rate(step / batches * updates + step % batches / config_.accumulate);
+}
+
 void Trainer::begin_epoch(TrainProgress& progress) {
   Machine& m = *machine_;
   const auto seed = static_cast<std::uint64_t>(config_.seed);
   m.walk.set_order(shuffled_order(
       seed, stream::kShuffle, static_cast<std::uint32_t>(progress.epoch), m.split.train));
   const std::int64_t batches = m.walk.batches();
-  const std::int64_t updates = (batches + config_.accumulate - 1) / config_.accumulate;
   std::vector<float> rates;
   for (std::int64_t batch = 0; batch < batches; ++batch)
     rates.push_back(
@@ -223,7 +228,7 @@ void Trainer::begin_epoch(TrainProgress& progress) {
   state.lr = rates[static_cast<std::size_t>(progress.step % batches)];
   ctx_->copy_in(m.state.data(), &state, sizeof state);
   m.metrics.write(progress.epoch_sums);
-  epoch_rate_ = schedule_->rate((progress.epoch + 1) * updates - 1);
+  epoch_rate_ = rate_at((progress.epoch + 1) * batches - 1);
 }
 
 void Trainer::train_epoch(const TrainHooks& hooks, TrainProgress& progress, bool& interrupted) {
@@ -247,7 +252,9 @@ void Trainer::train_epoch(const TrainHooks& hooks, TrainProgress& progress, bool
                       m.walk.count(),
                       sums.loss(),
                       sums.accuracy(),
-                      static_cast<double>(progress.cursor) / progress.epoch_seconds});
+                      static_cast<double>(progress.cursor) / progress.epoch_seconds,
+                      rate_at(progress.step),
+                      data_wait_ / progress.epoch_seconds});
     }
     interrupted = hooks.stop_requested && hooks.stop_requested();
     const bool save_now =
@@ -321,20 +328,33 @@ EpochRow Trainer::finish_epoch(TrainProgress& progress) {
   return row;
 }
 
-std::vector<std::pair<std::string, std::string>> Trainer::memory_rows() const {
+std::vector<std::pair<std::string, std::size_t>> Trainer::memory() const {
   Machine& m = *machine_;
   std::size_t workspace = 0;
   for (Program* program : m.walk.programs())
     workspace = std::max(workspace, program->workspace_bytes());
-  const auto kb = [](std::size_t bytes) {
-    return fmt::format("{:.1f} MB", static_cast<double>(bytes) / 1e6);
-  };
-  return {{"parameters", kb(m.model.parameter_bytes())},
-          {"gradients", kb(m.model.gradient_bytes())},
-          {"optimizer state", kb(m.optimizer.state_bytes())},
-          {"activations and their gradients", kb(m.arena.size() - workspace)},
-          {"workspace", kb(workspace)},
-          {"data set", kb(m.train_data.bytes() + m.test_data.bytes())}};
+  std::vector<std::pair<std::string, std::size_t>> rows{
+      {"parameters", m.model.parameter_bytes()},
+      {"gradients", m.model.gradient_bytes()},
+      {"optimizer state", m.optimizer.state_bytes()},
+      {"activations and their gradients", m.arena.size() - workspace},
+      {"workspace", workspace},
+      {"data set", m.train_data.bytes() + m.test_data.bytes()}};
+  if (m.average) rows.emplace_back("average of the weights", m.average->model().parameter_bytes());
+  return rows;
+}
+
+std::vector<std::pair<std::string, std::string>> Trainer::memory_rows() const {
+  std::vector<std::pair<std::string, std::string>> rows;
+  for (const auto& [name, bytes] : memory())
+    rows.emplace_back(name, fmt::format("{:.1f} MB", static_cast<double>(bytes) / 1e6));
+  return rows;
+}
+
+std::size_t Trainer::memory_bytes() const {
+  std::size_t sum = 0;
+  for (const auto& [name, bytes] : memory()) sum += bytes;
+  return sum;
 }
 
 void Trainer::write_results(TrainOutcome& outcome, const TrainProgress& progress) {

@@ -18,6 +18,8 @@ struct BatchEvent {
   std::int64_t samples, of;    // in this epoch
   double loss, accuracy;       // running, over this epoch
   double images_per_second;
+  double lr;         // of the next update
+  double data_wait;  // share of the epoch so far in which the device waited for data
 };
 
 // What the caller is told, and asked. All may be empty.
@@ -54,10 +56,13 @@ class Trainer {
   TrainOutcome run(const TrainHooks& hooks, bool resume);
 
   std::vector<std::pair<std::string, std::string>> memory_rows() const;
+  std::size_t memory_bytes() const;  // of all these rows
 
  private:
-  struct Machine;  // the model and its programs
+  struct Machine;                                                   // the model and its programs
+  std::vector<std::pair<std::string, std::size_t>> memory() const;  // what, bytes
   TrainedParts parts() const;
+  double rate_at(std::int64_t step) const;  // of the update that this batch belongs to
   void begin_epoch(TrainProgress& progress);
   void train_epoch(const TrainHooks& hooks, TrainProgress& progress, bool& interrupted);
   EpochRow finish_epoch(TrainProgress& progress);
