@@ -30,6 +30,8 @@ enum Opcode : std::uint8_t {
   kLong1 = 0x8a,
   kFloat = 'G',
   kUnicode = 'X',
+  kBytes = 'T',  // Python 2's str
+  kShortBytes = 'U',
   kEmptyTuple = ')',
   kTuple = 't',
   kTuple1 = 0x85,
@@ -53,18 +55,16 @@ enum Opcode : std::uint8_t {
 
 class Machine {
  public:
-  Machine(const std::string& file,
-          std::span<const std::byte> bytes,
-          std::span<const std::string_view> allowed)
-      : file_(file), bytes_(bytes), allowed_(allowed) {}
+  Machine(const std::string& file, std::span<const std::byte> bytes, const PickleRules& rules)
+      : file_(file), bytes_(bytes), rules_(rules) {}
 
   Pickle run() {
     if (byte() != kProto || byte() != kProtocol) {
-      fail(
-          "'{}' is no file of torch.save: its pickle is not of protocol {}; save it without a "
-          "pickle_protocol of its own.",
-          file_,
-          kProtocol);
+      fail("'{}' is no file of {}: its pickle is not of protocol {}; {}.",
+           file_,
+           rules_.writer,
+           kProtocol,
+           rules_.python2 ? rules_.mend : "save it without a pickle_protocol of its own");
     }
     for (std::uint8_t opcode = byte(); opcode != kStop; opcode = byte()) step(opcode);
     if (stack_.size() != 1 || !marks_.empty()) damaged("ends with another stack than one value");
@@ -107,9 +107,7 @@ class Machine {
   // --- stack ---
   PickleValue& push(Kind kind) {
     if (pickle_.values.size() == kMostValues) {
-      fail("'{}' holds more than {} values beside its tensors; save the state_dict() alone.",
-           file_,
-           kMostValues);
+      fail("'{}' holds more than {} values beside its data; {}.", file_, kMostValues, rules_.mend);
     }
     stack_.push_back(static_cast<std::uint32_t>(pickle_.values.size()));
     PickleValue& value = pickle_.values.emplace_back();
@@ -178,6 +176,11 @@ class Machine {
         push(Kind::text).text = text;
         break;
       }
+      case kBytes:
+      case kShortBytes:
+        if (!rules_.python2) unknown(opcode);
+        push_bytes(take(little_endian(opcode == kBytes ? 4 : 1)));
+        break;
       case kGlobal:
         push_global();
         break;
@@ -185,9 +188,7 @@ class Machine {
         call();
         break;
       case kBuild:
-        // Attributes of a dict, such as the versions that a state_dict carries: nothing needs them.
-        pop();
-        top(Kind::dict, "sets attributes of something other than a dict");
+        set_state(pop());
         break;
       case kPersistent: {
         const std::uint32_t what = pop();
@@ -244,9 +245,27 @@ class Machine {
         extend(Kind::dict, pop_to_mark());
         break;
       default:
-        damaged(fmt::format("has the opcode 0x{:02x}, which torch.save does not write", opcode));
+        unknown(opcode);
     }
   }
+
+  [[noreturn]] void unknown(std::uint8_t opcode) const {
+    damaged(fmt::format("has the opcode 0x{:02x}, which {} does not write", opcode, rules_.writer));
+  }
+
+  // Attributes of a dict, such as the versions that a state_dict carries: nothing needs them. An
+  // array of numpy's has all of its content in its state.
+  void set_state(std::uint32_t state) {
+    if (!rules_.python2 || reachable() == 0 || pickle_.at(stack_.back()).kind != Kind::call) {
+      top(Kind::dict, "sets attributes of something other than a dict");
+      return;
+    }
+    PickleValue& value = pickle_.values[stack_.back()];
+    if (value.items.size() != 2) damaged("sets the state of a value twice");
+    value.items.push_back(state);
+  }
+
+  void push_bytes(std::string_view bytes) { push(Kind::bytes).bytes = bytes; }
 
   void push_integer(std::int64_t number) { push(Kind::integer).number = number; }
 
@@ -265,13 +284,14 @@ class Machine {
     const std::string_view module = line();
     const std::string_view name = line();
     const std::string global = fmt::format("{} {}", module, name);
-    if (std::find(allowed_.begin(), allowed_.end(), global) == allowed_.end()) {
+    if (std::find(rules_.allowed.begin(), rules_.allowed.end(), global) == rules_.allowed.end()) {
       fail(
-          "'{}' asks for {}.{}, which is no part of a state_dict, and Lamina runs no code out of "
-          "a file; save the tensors alone: torch.save(model.state_dict(), path).",
+          "'{}' asks for {}.{}, which is no part of {}, and Lamina runs no code out of a file; {}.",
           file_,
           printable(module),
-          printable(name));
+          printable(name),
+          rules_.python2 ? rules_.writer : "a state_dict",
+          rules_.mend);
     }
     push(Kind::global).text = global;
   }
@@ -309,7 +329,7 @@ class Machine {
 
   const std::string& file_;
   std::span<const std::byte> bytes_;
-  std::span<const std::string_view> allowed_;
+  const PickleRules& rules_;
   std::size_t at_ = 0;
   Pickle pickle_;
   std::vector<std::uint32_t> stack_;
@@ -321,8 +341,8 @@ class Machine {
 
 Pickle read_pickle(const std::string& file,
                    std::span<const std::byte> bytes,
-                   std::span<const std::string_view> allowed) {
-  return Machine(file, bytes, allowed).run();
+                   const PickleRules& rules) {
+  return Machine(file, bytes, rules).run();
 }
 
 }  // namespace lamina

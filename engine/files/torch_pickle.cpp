@@ -223,7 +223,8 @@ class Reader {
 
 std::vector<TorchTensor> parse_torch_pickle(const std::string& file,
                                             std::span<const std::byte> bytes) {
-  return Reader(file, read_pickle(file, bytes, allowed_globals())).run();
+  const std::vector<std::string_view> allowed = allowed_globals();
+  return Reader(file, read_pickle(file, bytes, {.allowed = allowed})).run();
 }
 
 }  // namespace lamina
