@@ -202,6 +202,38 @@ else()
   set(LAMINA_ZIP libzip::zip)
 endif()
 
+# Tar archives: data sets. This stands before OpenSSL for the same reason as libzip.
+lamina_require(
+  LibArchive
+  TARGETS archive_static
+  APT libarchive-dev
+  REPOSITORY https://github.com/libarchive/libarchive.git
+  RELEASE 3.8.9
+  COMMIT 27cbc7827172698143e440801fc0ba39ccb4f1f5
+  LINKED
+  OPTIONS
+    ENABLE_ACL=OFF
+    ENABLE_BZip2=OFF
+    ENABLE_CAT=OFF
+    ENABLE_CPIO=OFF
+    ENABLE_EXPAT=OFF
+    ENABLE_ICONV=OFF
+    ENABLE_INSTALL=OFF
+    ENABLE_LIBB2=OFF
+    ENABLE_LIBXML2=OFF
+    ENABLE_LZ4=OFF
+    ENABLE_LZMA=OFF
+    ENABLE_OPENSSL=OFF
+    ENABLE_TAR=OFF
+    ENABLE_TEST=OFF
+    ENABLE_UNZIP=OFF
+    ENABLE_WERROR=OFF
+    ENABLE_XATTR=OFF
+    ENABLE_ZSTD=OFF)
+if(NOT TARGET LibArchive::LibArchive)
+  add_library(LibArchive::LibArchive ALIAS archive_static)
+endif()
+
 # Downloads and their checksums. A fetched TLS stack would miss the system's security updates, so
 # these two come from the system or not at all.
 foreach(package IN ITEMS CURL OpenSSL)

@@ -90,6 +90,7 @@ want libcli11-dev "the command line" fetch
 want zlib1g-dev "reads .gz files" fetch
 want libpng-dev "writes images" fetch
 want libzip-dev "reads PyTorch's weights" fetch
+want libarchive-dev "unpacks data sets" fetch
 want 'libcurl4-openssl-dev|libcurl4-gnutls-dev' "downloads data sets"
 want libssl-dev "SHA-256 of what was downloaded"
 want libgtest-dev "the tests" fetch

@@ -12,6 +12,7 @@
 #include "engine/data/byte_reader.h"
 #include "engine/data/contact_sheet.h"
 #include "engine/data/download.h"
+#include "engine/data/locate.h"
 #include "engine/data/png.h"
 #include "engine/data/verify.h"
 #include "engine/files/atomic_file.h"
@@ -20,8 +21,6 @@
 namespace lamina::cli {
 
 namespace {
-
-constexpr IdxRole kRoles[] = {kTrainImages, kTrainLabels, kTestImages, kTestLabels};
 
 std::string megabytes(std::int64_t bytes) {
   return fmt::format("{:.1f} MB", static_cast<double>(bytes) / 1e6);
@@ -65,13 +64,12 @@ class DownloadBar {
 void get(const std::string& name, const std::string& data_dir, const std::string& mirror) {
   const std::optional<DatasetInfo> info = find_dataset(name);
   if (!info) fail_unknown_dataset(name);
-  if (info->generated) {
+  if (info->draw != nullptr) {
     fmt::print("{} is drawn when it is used; there is nothing to download.\n", name);
     return;
   }
-  if (const auto files =
-          find_files(*info, data_dir, {kTrainImages, kTrainLabels, kTestImages, kTestLabels})) {
-    verify_files(*files, &*info, mend_for(*info, data_dir, files->folder));
+  if (const auto files = find_files(*info, data_dir, {Part::train, Part::test})) {
+    verify_files(*info->format, *files, &*info, mend_for(*info, data_dir, files->folder));
     fmt::print(
         "{} is in {}, and its files are the published ones.\n", name, files->folder.string());
     return;
@@ -81,29 +79,24 @@ void get(const std::string& name, const std::string& data_dir, const std::string
   DownloadOpts opts;
   opts.mirrors = mirrors_of(*info, mirror);
   opts.progress = [&](const DownloadProgress& progress) { bar.draw(progress); };
-  for (const PublishedFile& file : info->files) {
-    const std::filesystem::path path = download_file(file, folder, opts);
+  download_dataset(*info, folder, opts, [&](const ServedFile& file) {
     bar.clear();
-    fmt::print(
-        "{}  {}, SHA-256 as published\n", path.filename().string(), megabytes(file.gzip_bytes));
+    fmt::print("{}  {}, SHA-256 as published\n", file.name, megabytes(file.bytes));
     std::fflush(stdout);
-  }
+  });
   fmt::print("{} is in {}.\n", name, folder.string());
 }
 
 // --- check ---------------------------------------------------------------------------------------
 
-void print_files(const IdxFiles& files, const DatasetInfo* info, const std::string& mend) {
-  const std::array<FileReport, 4> reports = verify_files(files, info, mend);
+void print_files(const std::vector<FileReport>& reports) {
   fmt::print("{:<30}{:>12}  {}\n", "file", "bytes", "SHA-256 of its content");
-  for (const FileReport& report : reports) {
-    if (report.path.empty()) continue;
+  for (const FileReport& report : reports)
     fmt::print("{:<30}{:>12}  {:<66}{}\n",
                report.path.filename().string(),
                report.bytes,
                report.content_sha256,
                name_of(report.verdict));
-  }
   fmt::print("\n");
 }
 
@@ -123,17 +116,18 @@ void check(const std::string& name, const DataOpts& opts) {
   const Dataset test = load_dataset(name, Part::test, opts);
   fmt::print("{}: {}\n{}, images of {}x{}x{}\n\n",
              name,
-             info ? info->title : "a folder of IDX files",
+             info ? info->title : "a folder of one's own",
              train.origin,
              train.h,
              train.w,
              train.c);
   if (!info) {
-    print_files(idx_files_in(name), nullptr, kReplaceFile);
-  } else if (!info->generated) {
-    const IdxFiles files =
-        locate_files(*info, opts.root, {kTrainImages, kTrainLabels, kTestImages, kTestLabels});
-    print_files(files, &*info, mend_for(*info, opts.root, files.folder));
+    const FoundFormat found = find_format(name);
+    print_files(verify_files(*found.format, found.files, nullptr, kReplaceFile));
+  } else if (info->format) {
+    const DataFiles files = locate_files(*info, opts.root, {Part::train, Part::test});
+    print_files(
+        verify_files(*info->format, files, &*info, mend_for(*info, opts.root, files.folder)));
   }
   print_labels(train, test);
 }
@@ -230,7 +224,7 @@ void add_data(CLI::App& app) {
   CLI::App* check_command =
       data->add_subcommand("check", "verify the files of a data set and count its labels");
   const auto check_flags = std::make_shared<CheckFlags>();
-  check_command->add_option("NAME", check_flags->name, known + ", or a folder of IDX files")
+  check_command->add_option("NAME", check_flags->name, known + ", or a folder of files")
       ->required();
   add_data_dir(*check_command, check_flags->data.root);
   check_command->add_option("--seed", check_flags->data.seed, "of generated data")
@@ -239,8 +233,7 @@ void add_data(CLI::App& app) {
 
   CLI::App* show_command = data->add_subcommand("show", "show the first images with their classes");
   const auto show_flags = std::make_shared<ShowFlags>();
-  show_command->add_option("NAME", show_flags->name, known + ", or a folder of IDX files")
-      ->required();
+  show_command->add_option("NAME", show_flags->name, known + ", or a folder of files")->required();
   show_command->add_option("--part", show_flags->part, "train or test")->capture_default_str();
   show_command->add_option("--count", show_flags->count, "how many images")
       ->check(CLI::Range(1, 10000))

@@ -31,8 +31,8 @@ struct DataOpts {
   std::int64_t limit = 0;  // the first samples only; 0 means all
 };
 
-// `name` is one of dataset_names() or a folder with the IDX files of both parts. Throws in one
-// sentence that names the file and the mend when anything about the files is not right.
+// `name` is one of dataset_names() or a folder with the files of both parts (format.h). Throws in
+// one sentence that names the file and the mend when anything about the files is not right.
 Dataset load_dataset(const std::string& name, Part part, const DataOpts& opts = {});
 
 std::vector<std::string> dataset_names();

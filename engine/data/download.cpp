@@ -20,6 +20,7 @@
 
 #include "engine/core/error.h"
 #include "engine/core/handle.h"
+#include "engine/data/archive.h"
 #include "engine/data/sha256.h"
 #include "engine/files/atomic_file.h"
 #include "engine/files/posix_file.h"
@@ -81,7 +82,7 @@ struct Transfer {
   using Clock = std::chrono::steady_clock;
 
   PartFile& part;
-  const PublishedFile& file;
+  const ServedFile& file;
   const DownloadOpts& opts;
   std::string mirror;
   // libcurl's own limit on slow transfers judges by an average and so comes seconds late.
@@ -94,8 +95,7 @@ struct Transfer {
     try {
       self.last_bytes = Clock::now();
       // Refuses what cannot be the file before it fills the disk.
-      self.too_long =
-          self.part.size() + static_cast<std::int64_t>(size * count) > self.file.gzip_bytes;
+      self.too_long = self.part.size() + static_cast<std::int64_t>(size * count) > self.file.bytes;
       if (self.too_long) return 0;
       self.part.append(std::as_bytes(std::span(bytes, size * count)));
       return size * count;
@@ -109,8 +109,7 @@ struct Transfer {
     auto& self = *static_cast<Transfer*>(user);
     try {
       if (self.opts.progress)
-        self.opts.progress(
-            {self.file.name + ".gz", self.mirror, self.part.size(), self.file.gzip_bytes});
+        self.opts.progress({self.file.name, self.mirror, self.part.size(), self.file.bytes});
       self.stalled =
           Clock::now() - self.last_bytes >= std::chrono::seconds(self.opts.stall_timeout_s);
       return self.stalled ? 1 : 0;
@@ -144,7 +143,7 @@ bool means_offline(CURLcode code) {
 
 std::string describe(CURLcode code, long status, const Transfer& transfer, const char* detail) {
   if (transfer.too_long)
-    return fmt::format("it sends more than the {} bytes of the file", transfer.file.gzip_bytes);
+    return fmt::format("it sends more than the {} bytes of the file", transfer.file.bytes);
   if (code == CURLE_HTTP_RETURNED_ERROR) return fmt::format("HTTP status {}", status);
   if (transfer.stalled) return "it stopped answering";
   std::string text = detail[0] != '\0' ? detail : curl_easy_strerror(code);
@@ -155,7 +154,7 @@ std::string describe(CURLcode code, long status, const Transfer& transfer, const
 
 // Appends to the part what is missing in it.
 Outcome fetch_rest(const std::string& mirror,
-                   const PublishedFile& file,
+                   const ServedFile& file,
                    const DownloadOpts& opts,
                    PartFile& part) {
   const Handle<CURL*, &curl_easy_cleanup> handle(curl_easy_init());
@@ -163,7 +162,7 @@ Outcome fetch_rest(const std::string& mirror,
   CURL* curl = handle.get();
   Transfer transfer{.part = part, .file = file, .opts = opts, .mirror = mirror, .thrown = nullptr};
   std::array<char, CURL_ERROR_SIZE> detail{};
-  const std::string url = mirror + file.name + ".gz";
+  const std::string url = mirror + file.name;
   curl_easy_setopt(curl, CURLOPT_URL, url.c_str());
   allow_schemes(curl);
   curl_easy_setopt(curl, CURLOPT_USERAGENT, "lamina");
@@ -191,22 +190,22 @@ Outcome fetch_rest(const std::string& mirror,
 }
 
 // What is wrong with the part; empty when it is the published file.
-std::string judge(const PublishedFile& file, const PartFile& part) {
-  if (part.size() != file.gzip_bytes)
-    return fmt::format("{} bytes came, where the file has {}", part.size(), file.gzip_bytes);
+std::string judge(const ServedFile& file, const PartFile& part) {
+  if (part.size() != file.bytes)
+    return fmt::format("{} bytes came, where the file has {}", part.size(), file.bytes);
   const std::string sum = sha256_of_file(part.path());
-  if (sum != file.gzip_sha256)
-    return fmt::format("its SHA-256 is {}, where {} is published", sum, file.gzip_sha256);
+  if (sum != file.sha256)
+    return fmt::format("its SHA-256 is {}, where {} is published", sum, file.sha256);
   return "";
 }
 
 // A part that a former try left may be anything: when it turns out useless, the mirror gets a
 // second try from the first byte.
 Outcome fetch_from(const std::string& mirror,
-                   const PublishedFile& file,
+                   const ServedFile& file,
                    const DownloadOpts& opts,
                    PartFile& part) {
-  if (part.size() >= file.gzip_bytes) {
+  if (part.size() >= file.bytes) {
     if (judge(file, part).empty()) return {};
     part.clear();
   }
@@ -243,16 +242,13 @@ std::vector<std::string> mirrors_of(const DatasetInfo& info, const std::string& 
   return mirrors;
 }
 
-fs::path download_file(const PublishedFile& file,
-                       const fs::path& folder,
-                       const DownloadOpts& opts) {
+fs::path download_file(const ServedFile& file, const fs::path& folder, const DownloadOpts& opts) {
   make_folder(folder);
-  fs::path target = folder / (file.name + ".gz");
+  fs::path target = folder / file.name;
   std::error_code ignored;  // a file that cannot be looked at is fetched anew
-  if (fs::is_regular_file(target, ignored) && sha256_of_file(target) == file.gzip_sha256)
-    return target;
+  if (fs::is_regular_file(target, ignored) && sha256_of_file(target) == file.sha256) return target;
 
-  PartFile part(folder / (file.name + ".gz.part"));
+  PartFile part(folder / (file.name + ".part"));
   std::string problems;
   bool offline = !opts.mirrors.empty();
   for (const std::string& mirror : opts.mirrors) {
@@ -266,13 +262,31 @@ fs::path download_file(const PublishedFile& file,
   }
   if (part.size() == 0) part.remove();
   fail(
-      "cannot download '{}.gz' ({}); {}, name another mirror with --mirror or LAMINA_MIRROR, or "
+      "cannot download '{}' ({}); {}, name another mirror with --mirror or LAMINA_MIRROR, or "
       "put "
       "the file into '{}' by hand.",
       file.name,
       problems.empty() ? "no mirror is known" : problems,
       offline ? "this machine seems to be offline: connect it" : "try again later",
       folder.string());
+}
+
+void download_dataset(const DatasetInfo& info,
+                      const fs::path& folder,
+                      const DownloadOpts& opts,
+                      const std::function<void(const ServedFile&)>& done) {
+  if (!info.archive.name.empty()) {
+    const fs::path archive = download_file(info.archive, folder, opts);
+    done(info.archive);
+    unpack_files(archive, info.archive_folder, info.files, folder);
+    std::error_code ignored;  // an archive that stays is no harm
+    fs::remove(archive, ignored);
+    return;
+  }
+  for (const PublishedFile& file : info.files) {
+    download_file(file.served, folder, opts);
+    done(file.served);
+  }
 }
 
 }  // namespace lamina

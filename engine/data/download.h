@@ -31,10 +31,17 @@ struct DownloadOpts {
 // $LAMINA_MIRROR, a base address under which the files lie, or folders named like the data sets.
 std::vector<std::string> mirrors_of(const DatasetInfo& info, const std::string& first = "");
 
-// Fetches `<name>.gz` into `folder`, which is created. A good file that is there already is kept; a
-// broken-off "<name>.gz.part" is continued. Throws when no mirror gave the published file.
-std::filesystem::path download_file(const PublishedFile& file,
+// Fetches `file` into `folder`, which is created. A good file that is there already is kept; a
+// broken-off "<name>.part" is continued. Throws when no mirror gave the published file.
+std::filesystem::path download_file(const ServedFile& file,
                                     const std::filesystem::path& folder,
                                     const DownloadOpts& opts);
+
+// Fetches what is missing of a data set into `folder`: its files, or its archive, which is unpacked
+// and removed. `done` is told the name of each served file that is complete.
+void download_dataset(const DatasetInfo& info,
+                      const std::filesystem::path& folder,
+                      const DownloadOpts& opts,
+                      const std::function<void(const ServedFile&)>& done);
 
 }  // namespace lamina

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <string_view>
 #include <system_error>
 
 #include "engine/core/error.h"
@@ -14,26 +13,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-bool is_there(const fs::path& path) {
-  std::error_code ignored;  // what cannot be looked at is as good as absent
-  return fs::exists(path, ignored);
-}
-
 std::string environment(const char* name) {
   const char* value = std::getenv(name);
   return value == nullptr ? "" : value;
-}
-
-std::vector<std::string> spellings(IdxRole role) {
-  const std::string usual(usual_name(role));
-  std::vector<std::string> names = {usual};
-  if (usual.starts_with("t10k-")) names.push_back("test-" + usual.substr(5));
-  for (std::size_t i = 0, count = names.size(); i < count; ++i) {
-    std::string dotted = names[i];
-    dotted.replace(dotted.rfind("-idx"), 1, ".");
-    names.push_back(dotted);
-  }
-  return names;
 }
 
 // The current folder and the repository it lies in.
@@ -51,47 +33,52 @@ std::vector<fs::path> bases() {
   }
 }
 
-// A root holds data sets in folders of their names, or as torchvision lays them out, or is itself
-// the folder.
+// A folder of data sets holds each in a folder of its name, or as others lay them out.
+void add_shelf(const DatasetInfo& info, const fs::path& shelf, std::vector<fs::path>& folders) {
+  folders.push_back(shelf / info.name);
+  for (const std::string& name : info.folders) folders.push_back(shelf / name);
+}
+
+// A root is such a folder, or is itself the data set's.
 void add_root(const DatasetInfo& info, const fs::path& root, std::vector<fs::path>& folders) {
-  folders.push_back(root / info.name);
-  folders.push_back(root / info.torchvision_folder / "raw");
+  add_shelf(info, root, folders);
   folders.push_back(root);
 }
 
 // MNIST and Fashion-MNIST have files of the same names and sizes, so a folder can hold the one
 // where the other is looked for. Labels are small and tell them apart. Empty: no other data set.
-std::string other_name(const DatasetInfo& info, const IdxFiles& files) {
-  for (IdxRole role : {kTrainLabels, kTestLabels}) {
-    if (files.paths[role].empty()) continue;
+std::string other_name(const DatasetInfo& info, const DataFiles& files) {
+  constexpr std::int64_t kSmall = 1 << 20;
+  for (std::size_t i = 0; i < files.files.size(); ++i) {
+    const PublishedFile& mine = info.files[i];
+    if (files.files[i].path.empty() || mine.content_bytes > kSmall) continue;
     std::string sum;
     try {
-      sum = sha256_of_content(files.paths[role]).sha256;
+      sum = sha256_of_content(files.files[i].path).sha256;
     } catch (const Error&) {
       continue;  // damaged: whoever reads it says so better
     }
     for (const DatasetInfo& other : known_datasets()) {
-      if (other.name != info.name && sum == other.files[role].content_sha256) return other.name;
+      if (other.name != info.name && other.files.size() > i && other.files[i].name == mine.name &&
+          other.files[i].content_sha256 == sum)
+        return other.name;
     }
   }
   return "";
 }
 
 // What keeps a folder from being the one; empty when it is.
-std::string objection(const DatasetInfo& info, const IdxFiles& files, IdxRoles need) {
-  std::string missing;
-  for (IdxRole role : need) {
-    if (files.paths[role].empty())
-      missing += (missing.empty() ? "" : ", ") + std::string(usual_name(role));
-  }
-  if (!missing.empty()) return "without " + missing;
+std::string objection(const DatasetInfo& info, const DataFiles& files, Parts need) {
+  if (const std::string missing = missing_files(files, need); !missing.empty())
+    return "without " + missing;
   const std::string other = other_name(info, files);
   return other.empty() ? "" : "holds '" + other + "'";
 }
 
-bool has_any(const IdxFiles& files) {
-  return std::any_of(
-      files.paths.begin(), files.paths.end(), [](const fs::path& path) { return !path.empty(); });
+bool has_any(const DataFiles& files) {
+  return std::any_of(files.files.begin(), files.files.end(), [](const DataFile& file) {
+    return !file.path.empty();
+  });
 }
 
 std::string get_command(const DatasetInfo& info, const std::string& root) {
@@ -101,25 +88,13 @@ std::string get_command(const DatasetInfo& info, const std::string& root) {
 
 }  // namespace
 
-std::string_view usual_name(IdxRole role) {
-  constexpr std::string_view kNames[] = {"train-images-idx3-ubyte",
-                                         "train-labels-idx1-ubyte",
-                                         "t10k-images-idx3-ubyte",
-                                         "t10k-labels-idx1-ubyte"};
-  return kNames[role];
-}
-
-IdxFiles idx_files_in(const fs::path& folder) {
-  IdxFiles files{folder, {}};
-  for (IdxRole role : {kTrainImages, kTrainLabels, kTestImages, kTestLabels}) {
-    for (const std::string& name : spellings(role)) {
-      for (const char* suffix : {"", ".gz"}) {
-        if (files.paths[role].empty() && is_there(folder / (name + suffix)))
-          files.paths[role] = folder / (name + suffix);
-      }
-    }
+std::string missing_files(const DataFiles& files, Parts need) {
+  std::string missing;
+  for (const DataFile& file : files.files) {
+    if (file.path.empty() && std::find(need.begin(), need.end(), file.part) != need.end())
+      missing += (missing.empty() ? "" : ", ") + file.name;
   }
-  return files;
+  return missing;
 }
 
 fs::path download_folder(const DatasetInfo& info, const std::string& root) {
@@ -145,8 +120,7 @@ std::vector<fs::path> search_folders(const DatasetInfo& info, const std::string&
     add_root(info, data, folders);
   for (const fs::path& base : bases()) {
     folders.push_back((base / ".." / "shared" / "data" / info.name).lexically_normal());
-    folders.push_back(base / "data" / info.name);
-    folders.push_back(base / "data" / info.torchvision_folder / "raw");
+    add_shelf(info, base / "data", folders);
   }
   if (!environment("HOME").empty() || !environment("XDG_CACHE_HOME").empty())
     folders.push_back(download_folder(info, root));
@@ -154,18 +128,16 @@ std::vector<fs::path> search_folders(const DatasetInfo& info, const std::string&
   return folders;
 }
 
-std::optional<IdxFiles> find_files(const DatasetInfo& info,
-                                   const std::string& root,
-                                   IdxRoles need) {
+std::optional<DataFiles> find_files(const DatasetInfo& info, const std::string& root, Parts need) {
   for (const fs::path& folder : search_folders(info, root)) {
-    IdxFiles files = idx_files_in(folder);
+    DataFiles files = info.format->find(folder);
     if (objection(info, files, need).empty()) return files;
   }
   return std::nullopt;
 }
 
-IdxFiles locate_files(const DatasetInfo& info, const std::string& root, IdxRoles need) {
-  if (std::optional<IdxFiles> files = find_files(info, root, need)) return *files;
+DataFiles locate_files(const DatasetInfo& info, const std::string& root, Parts need) {
+  if (std::optional<DataFiles> files = find_files(info, root, need)) return *files;
   if (!root.empty() && !is_there(root))
     fail_request(
         "the folder '{}' does not exist, so it holds no '{}'; correct --data-dir, or run {} "
@@ -175,7 +147,7 @@ IdxFiles locate_files(const DatasetInfo& info, const std::string& root, IdxRoles
         get_command(info, root));
   std::string places;
   for (const fs::path& folder : search_folders(info, root)) {
-    const IdxFiles files = idx_files_in(folder);
+    const DataFiles files = info.format->find(folder);
     if (!places.empty()) places += ", ";
     places += "'" + folder.string() + "'";
     if (has_any(files)) places += " (" + objection(info, files, need) + ")";

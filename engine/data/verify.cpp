@@ -18,41 +18,44 @@ std::string_view name_of(Verdict verdict) {
   return "?";
 }
 
-FileReport verify_file(const PublishedFile& file,
+FileReport verify_file(const DataFormat& format,
+                       const PublishedFile& file,
                        const std::filesystem::path& path,
                        const std::string& mend) {
-  const ContentSum content = sha256_of_content(path, mend);
+  const ContentSum content = format.content_sum(path, mend);
   if (content.sha256 != file.content_sha256)
     fail(
         "'{}' is not the published file: its content has SHA-256 {} over {} bytes, where {} over "
-        "{} "
-        "is published; {}.",
+        "{} is published; {}.",
         path.string(),
         content.sha256,
         content.bytes,
         file.content_sha256,
         file.content_bytes,
         mend);
-  const bool original = sha256_of_file(path) == file.gzip_sha256;
+  const std::string sum = sha256_of_file(path);
+  const bool original =
+      sum == (file.served.name.empty() ? file.content_sha256 : file.served.sha256);
   return {path,
           std::filesystem::file_size(path),
           content.sha256,
           original ? Verdict::original : Verdict::same_content};
 }
 
-std::array<FileReport, 4> verify_files(const IdxFiles& files,
-                                       const DatasetInfo* info,
-                                       const std::string& mend) {
-  std::array<FileReport, 4> reports;
-  for (IdxRole role : {kTrainImages, kTrainLabels, kTestImages, kTestLabels}) {
-    const std::filesystem::path& path = files.paths[role];
+std::vector<FileReport> verify_files(const DataFormat& format,
+                                     const DataFiles& files,
+                                     const DatasetInfo* info,
+                                     const std::string& mend) {
+  std::vector<FileReport> reports;
+  for (std::size_t i = 0; i < files.files.size(); ++i) {
+    const std::filesystem::path& path = files.files[i].path;
     if (info != nullptr) {
-      reports[role] = verify_file(info->files[role], path, mend);
+      reports.push_back(verify_file(format, info->files[i], path, mend));
     } else if (!path.empty()) {
-      reports[role] = {path,
-                       std::filesystem::file_size(path),
-                       sha256_of_content(path, mend).sha256,
-                       Verdict::unknown};
+      reports.push_back({path,
+                         std::filesystem::file_size(path),
+                         format.content_sum(path, mend).sha256,
+                         Verdict::unknown});
     }
   }
   return reports;

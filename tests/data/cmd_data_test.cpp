@@ -42,7 +42,7 @@ TEST_F(DataCommand, ChecksGeneratedData) {
 TEST_F(DataCommand, ChecksAFolder) {
   put_small_set(home / "mine");
   const std::string text = run({"data", "check", "./mine"});
-  expect_contains(text, "a folder of IDX files");
+  expect_contains(text, "a folder of one's own");
   expect_contains(text, "train-images-idx3-ubyte");
   expect_contains(text, "not a published file");
   expect_contains(text, "    2  2                      2       1\n");

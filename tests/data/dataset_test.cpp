@@ -103,11 +103,11 @@ TEST(DataName, UnknownNamesGetASuggestion) {
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::request);
     EXPECT_STREQ(error.what(),
-                 "unknown data set 'mnits'; name one of mnist, fashion-mnist, synthetic-digits, or "
-                 "a folder with IDX files. Did you mean 'mnist'?");
+                 "unknown data set 'mnits'; name one of mnist, fashion-mnist, cifar-10, cifar-100, "
+                 "synthetic-digits, or a folder that holds one. Did you mean 'mnist'?");
   }
   expect_contains(request_error_of([] { load_dataset("imagenet", Part::train); }),
-                  "or a folder with IDX files.");
+                  "or a folder that holds one.");
 }
 
 TEST(DataName, PartsHaveNames) {
@@ -231,13 +231,16 @@ TEST(VerifyFile, TellsTheFileFromTheContentAndFromNeither) {
   put(folder / "again.gz", gzip(content.substr(0, 100)) + gzip(content.substr(100)));
   put(folder / "plain", content);
   put(folder / "other", content + "x");
-  EXPECT_EQ(verify_file(file, folder / "some.gz", "mend it").verdict, Verdict::original);
-  EXPECT_EQ(verify_file(file, folder / "again.gz", "mend it").verdict, Verdict::same_content);
-  const FileReport plain = verify_file(file, folder / "plain", "mend it");
+  EXPECT_EQ(verify_file(*idx_format(), file, folder / "some.gz", "mend it").verdict,
+            Verdict::original);
+  EXPECT_EQ(verify_file(*idx_format(), file, folder / "again.gz", "mend it").verdict,
+            Verdict::same_content);
+  const FileReport plain = verify_file(*idx_format(), file, folder / "plain", "mend it");
   EXPECT_EQ(plain.verdict, Verdict::same_content);
   EXPECT_EQ(plain.bytes, 5000u);
   EXPECT_EQ(plain.content_sha256, file.content_sha256);
-  const std::string text = failure_of([&] { verify_file(file, folder / "other", "mend it"); });
+  const std::string text =
+      failure_of([&] { verify_file(*idx_format(), file, folder / "other", "mend it"); });
   expect_contains(text, quoted(folder / "other") + " is not the published file");
   expect_contains(text, file.content_sha256);
   expect_contains(text, "5001 bytes");
@@ -247,9 +250,8 @@ TEST(VerifyFile, TellsTheFileFromTheContentAndFromNeither) {
 // --- The real data sets --------------------------------------------------------------------------
 
 // The folder of the files, found as every command finds them; nullopt where they are not here.
-std::optional<IdxFiles> real(const std::string& name) {
-  return find_files(
-      *find_dataset(name), "", {kTrainImages, kTrainLabels, kTestImages, kTestLabels});
+std::optional<DataFiles> real(const std::string& name) {
+  return find_files(*find_dataset(name), "", {Part::train, Part::test});
 }
 
 #define LAMINA_NEEDS(name)                                                                         \
@@ -293,7 +295,7 @@ TEST(RealData, FashionMnistIsFashionMnist) {
 TEST(RealData, ChecksumsAreThePublishedOnes) {
   LAMINA_NEEDS("mnist");
   const DatasetInfo info = *find_dataset("mnist");
-  for (const FileReport& report : verify_files(*real("mnist"), &info, "mend it"))
+  for (const FileReport& report : verify_files(*info.format, *real("mnist"), &info, "mend it"))
     EXPECT_NE(report.verdict, Verdict::unknown) << report.path;
 }
 
@@ -303,9 +305,9 @@ TEST(RealData, OneDataSetIsNotTakenForTheOther) {
   const TempFolder home;
   const fs::path mixed = home / "mixed";
   fs::create_directory(mixed);
-  const IdxFiles files = *real("mnist");
-  for (const fs::path& path : files.paths)
-    fs::create_symlink(fs::absolute(path), mixed / path.filename());
+  const DataFiles files = *real("mnist");
+  for (const DataFile& file : files.files)
+    fs::create_symlink(fs::absolute(file.path), mixed / file.path.filename());
   const LonelySearch lonely(home.path());
   const DataOpts opts{.root = mixed.string()};
   EXPECT_EQ(load_dataset("mnist", Part::test, opts).count, 10000);

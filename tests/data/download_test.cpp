@@ -36,7 +36,7 @@ class Download : public testing::Test {
   TempFolder folder;
   const std::string content = noise(300'000);
   const std::string packed = gzip(content);
-  const PublishedFile file = published("digits", content);
+  const ServedFile file = published("digits", content).served;
   const std::map<std::string, std::string> served{{"/digits.gz", packed}};
 
   // Time enough for a busy machine.
@@ -146,7 +146,7 @@ TEST_F(Download, RefusesAFileWithAWrongChecksum) {
   const HttpServer server(Manner::good, {{"/digits.gz", wrong}});
   const std::string text = failure_of([&] { fetch(from({server.address()})); });
   expect_contains(text, "'digits.gz'");
-  expect_contains(text, file.gzip_sha256);
+  expect_contains(text, file.sha256);
   expect_contains(text, "--mirror or LAMINA_MIRROR");
   expect_contains(text, (folder / "sub").string());
   EXPECT_EQ(folder.count_files(), 0);

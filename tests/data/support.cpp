@@ -76,7 +76,7 @@ PublishedFile published(const std::string& name, const std::string& content) {
     return sha256_of(std::span(reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()));
   };
   const std::string packed = gzip(content);
-  return {name, std::ssize(packed), sum(packed), std::ssize(content), sum(content)};
+  return {name, std::ssize(content), sum(content), {name + ".gz", std::ssize(packed), sum(packed)}};
 }
 
 }  // namespace lamina
