@@ -235,18 +235,20 @@ if(NOT TARGET LibArchive::LibArchive)
 endif()
 
 # Downloads and their checksums. A fetched TLS stack would miss the system's security updates, so
-# these two come from the system or not at all.
-foreach(package IN ITEMS CURL OpenSSL)
+# these two come from the system or not at all; and so does libjpeg, whose build refuses to be part
+# of another.
+foreach(package IN ITEMS CURL OpenSSL JPEG)
   find_package(${package} QUIET)
   if(NOT ${package}_FOUND)
     message(FATAL_ERROR "${package} was not found. Install it (apt-get install libcurl4-openssl-dev "
-                        "libssl-dev, or run tools/bootstrap.sh).")
+                        "libssl-dev libjpeg-dev, or run tools/bootstrap.sh).")
   endif()
 endforeach()
+lamina_found("libjpeg ${JPEG_VERSION} (system)")
 lamina_found("libcurl ${CURL_VERSION_STRING} (system)")
 lamina_found("OpenSSL ${OPENSSL_VERSION} (system)")
 
-# PNG files: contact sheets.
+# PNG files: contact sheets, and photographs.
 lamina_require(
   PNG
   TARGETS png_static

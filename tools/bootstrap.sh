@@ -68,7 +68,7 @@ check_toolchain() {
 
 if ! command -v apt-get >/dev/null 2>&1; then
   echo "bootstrap: this system has no apt. Install g++ 12+, cmake 3.22+, ninja, git and the" \
-    "development files of libcurl and OpenSSL; CMake fetches every other library." >&2
+    "development files of libcurl, OpenSSL and libjpeg; CMake fetches every other library." >&2
   check_toolchain
   exit
 fi
@@ -88,7 +88,8 @@ want libfmt-dev "text formatting" fetch
 want nlohmann-json3-dev "JSON" fetch
 want libcli11-dev "the command line" fetch
 want zlib1g-dev "reads .gz files" fetch
-want libpng-dev "writes images" fetch
+want libpng-dev "reads and writes images" fetch
+want libjpeg-dev "reads photographs"
 want libzip-dev "reads PyTorch's weights" fetch
 want libarchive-dev "unpacks data sets" fetch
 want 'libcurl4-openssl-dev|libcurl4-gnutls-dev' "downloads data sets"

@@ -17,6 +17,7 @@
 #include "engine/data/verify.h"
 #include "engine/files/atomic_file.h"
 #include "tools/commands.h"
+#include "tools/common.h"
 
 namespace lamina::cli {
 
@@ -114,6 +115,7 @@ void check(const std::string& name, const DataOpts& opts) {
   // Before the tables, so that an unknown name or a damaged file leaves the output empty.
   const Dataset train = load_dataset(name, Part::train, opts);
   const Dataset test = load_dataset(name, Part::test, opts);
+  for (const Dataset* part : {&train, &test}) print_notes(*part);
   fmt::print("{}: {}\n{}, images of {}x{}x{}\n\n",
              name,
              info ? info->title : "a folder of one's own",
@@ -123,7 +125,7 @@ void check(const std::string& name, const DataOpts& opts) {
              train.c);
   if (!info) {
     const FoundFormat found = find_format(name);
-    print_files(verify_files(*found.format, found.files, nullptr, kReplaceFile));
+    if (found.format) print_files(verify_files(*found.format, found.files, nullptr, kReplaceFile));
   } else if (info->format) {
     const DataFiles files = locate_files(*info, opts.root, {Part::train, Part::test});
     print_files(
@@ -163,6 +165,7 @@ void show(const ShowFlags& flags) {
       "--out - writes a PNG to the standard output, which is a terminal here; redirect it, "
       "or leave --out out to see the images as text.");
   const Dataset data = load_dataset(flags.name, part_from_name(flags.part), opts);
+  print_notes(data);
   const std::vector<Tile> tiles = tiles_of(data);
   const TileShape shape{data.h, data.w, data.c};
   if (flags.out.empty()) {
@@ -190,6 +193,15 @@ void add_data_dir(CLI::App& command, std::string& data_dir) {
       .add_option(
           "--data-dir", data_dir, "folder that holds the data set, and the only one looked at")
       ->type_name("DIR");
+}
+
+void add_data_opts(CLI::App& command, DataOpts& opts) {
+  add_data_dir(command, opts.root);
+  command.add_option("--seed", opts.seed, "of generated data")->capture_default_str();
+  command.add_option("--image-size", opts.image_size, "side of the squares of photographs")
+      ->capture_default_str();
+  command.add_option("--skip-bad", opts.skip_bad, "leave out up to N damaged photographs")
+      ->capture_default_str();
 }
 
 }  // namespace
@@ -226,9 +238,7 @@ void add_data(CLI::App& app) {
   const auto check_flags = std::make_shared<CheckFlags>();
   check_command->add_option("NAME", check_flags->name, known + ", or a folder of files")
       ->required();
-  add_data_dir(*check_command, check_flags->data.root);
-  check_command->add_option("--seed", check_flags->data.seed, "of generated data")
-      ->capture_default_str();
+  add_data_opts(*check_command, check_flags->data);
   check_command->callback([check_flags] { check(check_flags->name, check_flags->data); });
 
   CLI::App* show_command = data->add_subcommand("show", "show the first images with their classes");
@@ -240,9 +250,7 @@ void add_data(CLI::App& app) {
       ->capture_default_str();
   show_command->add_option("--out", show_flags->out, "write a PNG: a file, or - for stdout")
       ->type_name("FILE");
-  add_data_dir(*show_command, show_flags->data.root);
-  show_command->add_option("--seed", show_flags->data.seed, "of generated data")
-      ->capture_default_str();
+  add_data_opts(*show_command, show_flags->data);
   show_command->callback([show_flags] { show(*show_flags); });
 }
 

@@ -16,7 +16,7 @@ namespace {
 struct EvalFlags {
   std::string net, weights, data, data_dir, normalize = "none", part = "test", device = "auto",
                                             precision = "fp32";
-  std::int64_t batch = 256, threads = 0, limit = 0;
+  std::int64_t batch = 256, threads = 0, limit = 0, image_size = 256, skip_bad = 0;
   NetFlags options;
   bool json = false;
 };
@@ -76,8 +76,14 @@ void print_text(const EvalResult& result, const Dataset& dataset, std::size_t cl
 
 void evaluate(const EvalFlags& flags) {
   LAMINA_CHECK(flags.batch > 0, "--batch {} is not positive.", flags.batch);
-  const Dataset dataset =
-      load_dataset(flags.data, part_from_name(flags.part), {flags.data_dir, 1, flags.limit});
+  const Dataset dataset = load_dataset(flags.data,
+                                       part_from_name(flags.part),
+                                       {.root = flags.data_dir,
+                                        .limit = flags.limit,
+                                        .image_size = flags.image_size,
+                                        .skip_bad = flags.skip_bad,
+                                        .threads = flags.threads});
+  print_notes(dataset);
   NetOpts opts = flags.options.opts();
   Graph graph = build_net_for(flags.net, opts, dataset);
   check_fit(graph, flags.net, dataset);
@@ -128,6 +134,8 @@ void add_eval(CLI::App& app) {
       "--normalize", flags->normalize, "none, standard or MEAN,STD; as in training");
   command->add_option("--batch", flags->batch, "images at a time");
   command->add_option("--limit", flags->limit, "use only the first N images (0: all)");
+  command->add_option("--image-size", flags->image_size, "side of the squares of photographs");
+  command->add_option("--skip-bad", flags->skip_bad, "leave out up to N damaged photographs");
   command->add_option("--device", flags->device, "auto, cuda, cpu or ref");
   command->add_option("--precision", flags->precision, "fp32; tf32, bf16 or fp16 with cuda");
   command->add_option("--threads", flags->threads, "CPU threads (0: as many as there are)");

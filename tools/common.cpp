@@ -125,4 +125,8 @@ void catch_interrupts() {
 
 bool interrupted() { return signals_seen > 0; }
 
+void print_notes(const Dataset& data) {
+  for (const std::string& note : data.notes) fmt::print(stderr, "{}\n", note);
+}
+
 }  // namespace lamina::cli

@@ -50,4 +50,7 @@ void bound_spinning(char** argv);
 void catch_interrupts();
 bool interrupted();
 
+// What there is to tell about the images of a data set, to stderr.
+void print_notes(const Dataset& data);
+
 }  // namespace lamina::cli

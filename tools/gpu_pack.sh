@@ -13,7 +13,7 @@ pack=${1:?usage: tools/gpu_pack.sh PACK}
 tools/bootstrap.sh --check
 
 packages=(libdnnl-dev ocl-icd-opencl-dev opencl-c-headers libfmt-dev nlohmann-json3-dev libcli11-dev
-  zlib1g-dev libpng-dev libzip-dev libarchive-dev libcurl4-openssl-dev libssl-dev libgtest-dev)
+  zlib1g-dev libpng-dev libjpeg-dev libzip-dev libarchive-dev libcurl4-openssl-dev libssl-dev libgtest-dev)
 stage=$(mktemp -d)
 trap 'rm -rf "$stage"' EXIT
 architecture=$(gcc -print-multiarch)

@@ -101,9 +101,15 @@ TrainConfig config_of_run(const std::string& folder) {
 TrainOutcome run_training(TrainConfig config, const std::string& folder, const RunOpts& opts) {
   config.check();
   const RunPaths paths(folder);
-  const DataOpts data{config.data_dir, static_cast<std::uint64_t>(config.seed), config.limit};
+  const DataOpts data{.root = config.data_dir,
+                      .seed = static_cast<std::uint64_t>(config.seed),
+                      .limit = config.limit,
+                      .image_size = config.image_size,
+                      .skip_bad = config.skip_bad,
+                      .threads = config.threads};
   const Dataset train_set = load_dataset(config.data, Part::train, data);
   const Dataset test_set = load_dataset(config.data, Part::test, data);
+  for (const Dataset* set : {&train_set, &test_set}) print_notes(*set);
   Graph graph = build_configured(config, train_set);
   // A checkpoint holds all that the file gave.
   std::optional<TensorFile> weights;

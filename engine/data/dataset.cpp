@@ -9,6 +9,7 @@
 
 #include "engine/core/error.h"
 #include "engine/data/format.h"
+#include "engine/data/image_folder.h"
 #include "engine/data/locate.h"
 #include "engine/data/registry.h"
 
@@ -34,13 +35,14 @@ Dataset load_known(const DatasetInfo& info, Part part, const DataOpts& opts) {
   return data;
 }
 
-Dataset load_folder(const std::string& folder, Part part) {
+Dataset load_folder(const std::string& folder, Part part, const DataOpts& opts) {
+  if (is_image_folder(folder)) return load_image_folder(folder, part, opts);
   const auto [format, files] = find_format(folder);
   if (!format)
     fail(
         "the folder '{}' holds no data set: neither IDX files (train-images-idx3-ubyte and its "
-        "like) nor those of CIFAR (data_batch_1.bin or train.bin and their like); put them there, "
-        "or name a data set: {}.",
+        "like) nor those of CIFAR (data_batch_1.bin or train.bin and their like) nor images "
+        "(train/CLASS/*.jpg); put them there, or name a data set: {}.",
         folder,
         fmt::join(dataset_names(), ", "));
   for (const DataFile& file : files.files) {
@@ -94,7 +96,7 @@ Dataset load_dataset(const std::string& name, Part part, const DataOpts& opts) {
   } else if (info) {
     data = load_known(*info, part, opts);
   } else if (is_folder(name)) {
-    data = load_folder(name, part);
+    data = load_folder(name, part, opts);
   } else {
     fail_unknown_dataset(name);
   }

@@ -21,17 +21,22 @@ struct Dataset {
   std::vector<std::int32_t> labels;  // [count], each in [0, classes)
   std::vector<std::string> class_names;
   // Per channel, of pixels scaled to [0, 1]: the usual constants; 0 and 1 for a folder of one's
-  // own.
+  // own, ImageNet's for one of photographs.
   std::vector<float> mean, stddev;
+  std::vector<std::string> notes;  // sentences for people: bad files that were left out
 };
 
 struct DataOpts {
-  std::string root;        // look only here (--data-dir); empty: search
-  std::uint64_t seed = 1;  // of generated data sets
-  std::int64_t limit = 0;  // the first samples only; 0 means all
+  std::string root;               // look only here (--data-dir); empty: search
+  std::uint64_t seed = 1;         // of generated data sets
+  std::int64_t limit = 0;         // the first samples only; 0 means all
+  std::int64_t image_size = 256;  // side of the squares that photographs are made, and of noise
+  std::int64_t skip_bad = 0;      // as many photographs may be damaged; they are left out
+  std::int64_t threads = 0;       // that decode them; 0: as many as there are
 };
 
-// `name` is one of dataset_names() or a folder with the files of both parts (format.h). Throws in
+// `name` is one of dataset_names() or a folder with the files of both parts (format.h,
+// image_list.h). Throws in
 // one sentence that names the file and the mend when anything about the files is not right.
 Dataset load_dataset(const std::string& name, Part part, const DataOpts& opts = {});
 

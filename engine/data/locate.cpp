@@ -97,17 +97,23 @@ std::string missing_files(const DataFiles& files, Parts need) {
   return missing;
 }
 
-fs::path download_folder(const DatasetInfo& info, const std::string& root) {
-  if (!root.empty()) return fs::path(root) / info.name;
+std::optional<fs::path> cache_folder() {
   // The XDG rules: a relative value counts as none.
   const fs::path cache = environment("XDG_CACHE_HOME");
-  if (cache.is_absolute()) return cache / "lamina" / info.name;
+  if (cache.is_absolute()) return cache / "lamina";
   const std::string home = environment("HOME");
-  if (home.empty())
+  if (home.empty()) return std::nullopt;
+  return fs::path(home) / ".cache" / "lamina";
+}
+
+fs::path download_folder(const DatasetInfo& info, const std::string& root) {
+  if (!root.empty()) return fs::path(root) / info.name;
+  const std::optional<fs::path> cache = cache_folder();
+  if (!cache)
     fail(
         "there is no folder for downloads: HOME and XDG_CACHE_HOME are not set; name one with "
         "--data-dir.");
-  return fs::path(home) / ".cache" / "lamina" / info.name;
+  return *cache / info.name;
 }
 
 std::vector<fs::path> search_folders(const DatasetInfo& info, const std::string& root) {
@@ -122,8 +128,7 @@ std::vector<fs::path> search_folders(const DatasetInfo& info, const std::string&
     folders.push_back((base / ".." / "shared" / "data" / info.name).lexically_normal());
     add_shelf(info, base / "data", folders);
   }
-  if (!environment("HOME").empty() || !environment("XDG_CACHE_HOME").empty())
-    folders.push_back(download_folder(info, root));
+  if (const std::optional<fs::path> cache = cache_folder()) folders.push_back(*cache / info.name);
   if (!info.system_folder.empty()) folders.emplace_back(info.system_folder);
   return folders;
 }

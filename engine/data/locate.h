@@ -13,6 +13,9 @@
 
 namespace lamina {
 
+// ${XDG_CACHE_HOME:-~/.cache}/lamina; nullopt where neither is set.
+std::optional<std::filesystem::path> cache_folder();
+
 // Where downloads go: `root`/<name>, or without a root ${XDG_CACHE_HOME:-~/.cache}/lamina/<name>.
 std::filesystem::path download_folder(const DatasetInfo& info, const std::string& root);
 

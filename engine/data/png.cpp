@@ -4,6 +4,7 @@
 #include <png.h>
 
 #include "engine/core/error.h"
+#include "engine/data/image_file.h"
 
 namespace lamina {
 
@@ -30,6 +31,32 @@ std::string encode_png(const Picture& picture) {
   write(bytes.data());
   bytes.resize(length);
   return bytes;
+}
+
+Picture decode_png(const std::string& file, std::span<const std::uint8_t> bytes) {
+  png_image image{};
+  image.version = PNG_IMAGE_VERSION;
+  struct Free {
+    png_image* image;
+    ~Free() { png_image_free(image); }
+  } free{&image};
+  if (!png_image_begin_read_from_memory(&image, bytes.data(), bytes.size()))
+    fail_image(file, image.message);
+  if (std::int64_t{image.height} * image.width > kMostPixels)
+    fail_image(file, fmt::format("it has {} x {} pixels", image.height, image.width));
+  // libpng would take samples of 16 bits for linear light; programs write them like those of 8.
+  image.flags |= PNG_IMAGE_FLAG_16BIT_sRGB;
+  image.format = PNG_FORMAT_RGBA;
+  std::vector<std::uint8_t> rgba(PNG_IMAGE_SIZE(image));
+  if (!png_image_finish_read(&image, nullptr, rgba.data(), 0, nullptr))
+    fail_image(file, image.message);
+  Picture picture{image.height, image.width, 3, {}};
+  picture.pixels.reserve(rgba.size() / 4 * 3);
+  for (std::size_t i = 0; i < rgba.size(); i += 4) {
+    for (std::size_t c = 0; c < 3; ++c)
+      picture.pixels.push_back(static_cast<std::uint8_t>((rgba[i + c] * rgba[i + 3] + 127) / 255));
+  }
+  return picture;
 }
 
 }  // namespace lamina

@@ -11,12 +11,15 @@
 #include "engine/core/suggest.h"
 #include "engine/data/dataset.h"
 #include "engine/data/synthetic_digits.h"
+#include "engine/data/synthetic_images.h"
 
 namespace lamina {
 namespace {
 
-std::vector<std::string> digit_names() {
-  return {"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"};
+std::vector<std::string> numbers(int count) {
+  std::vector<std::string> names;
+  for (int i = 0; i < count; ++i) names.push_back(std::to_string(i));
+  return names;
 }
 
 std::vector<std::string> words(const std::string& text) {
@@ -35,7 +38,7 @@ DatasetInfo mnist() {
       .title = "MNIST handwritten digits (LeCun, Cortes, Burges)",
       .train_count = 60000,
       .test_count = 10000,
-      .class_names = digit_names(),
+      .class_names = numbers(10),
       .mean = {0.1307f},
       .stddev = {0.3081f},
       .format = idx_format(),
@@ -199,17 +202,31 @@ DatasetInfo synthetic_digits() {
       .title = "Synthetic digits, drawn by Lamina itself",
       .train_count = 10000,
       .test_count = 2000,
-      .class_names = digit_names(),
+      .class_names = numbers(10),
       .mean = {0.1364f},
       .stddev = {0.2625f},
       .draw = draw_synthetic_digits,
   };
 }
 
+// mean and stddev are those of bytes that are all as likely.
+DatasetInfo synthetic_images() {
+  return {
+      .name = "synthetic-images",
+      .title = "Noise in colour, drawn by Lamina itself",
+      .train_count = 1024,
+      .test_count = 1024,
+      .class_names = numbers(1000),
+      .mean = {0.5f, 0.5f, 0.5f},
+      .stddev = {0.2898f, 0.2898f, 0.2898f},
+      .draw = draw_synthetic_images,
+  };
+}
+
 }  // namespace
 
 std::vector<DatasetInfo> known_datasets() {
-  return {mnist(), fashion_mnist(), cifar10(), cifar100(), synthetic_digits()};
+  return {mnist(), fashion_mnist(), cifar10(), cifar100(), synthetic_digits(), synthetic_images()};
 }
 
 std::optional<DatasetInfo> find_dataset(const std::string& name) {

@@ -40,6 +40,8 @@ const ConfigField kFields[] = {
     {"flip", "", "train on mirror images too, at random (true or false)", &C::flip},
     {"val_split", "", "share of the training images held out for validation", &C::val_split},
     {"limit", "", "use only the first N images of each part (0: all)", &C::limit},
+    {"image_size", "", "side of the squares that photographs are made", &C::image_size},
+    {"skip_bad", "", "leave out up to N damaged photographs of each part", &C::skip_bad},
     {"epochs", "", "passes over the training images", &C::epochs},
     {"batch_size", "batch", "images a step", &C::batch_size},
     {"loss", "", "auto (the net's own), cross_entropy, nll, hinge, mse or l1", &C::loss},

@@ -218,8 +218,7 @@ void Trainer::begin_epoch(TrainProgress& progress) {
   const std::int64_t batches = m.walk.batches();
   std::vector<float> rates;
   for (std::int64_t batch = 0; batch < batches; ++batch)
-    rates.push_back(
-        static_cast<float>(schedule_->rate(progress.epoch * updates + batch / config_.accumulate)));
+    rates.push_back(static_cast<float>(rate_at(progress.epoch * batches + batch)));
   ctx_->copy_in(m.rates.data(), rates.data(), m.rates.size());
 
   StepState& state = progress.device;

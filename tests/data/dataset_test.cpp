@@ -102,9 +102,10 @@ TEST(DataName, UnknownNamesGetASuggestion) {
     ADD_FAILURE() << "no error was thrown";
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::request);
-    EXPECT_STREQ(error.what(),
-                 "unknown data set 'mnits'; name one of mnist, fashion-mnist, cifar-10, cifar-100, "
-                 "synthetic-digits, or a folder that holds one. Did you mean 'mnist'?");
+    EXPECT_STREQ(
+        error.what(),
+        "unknown data set 'mnits'; name one of mnist, fashion-mnist, cifar-10, cifar-100, "
+        "synthetic-digits, synthetic-images, or a folder that holds one. Did you mean 'mnist'?");
   }
   expect_contains(request_error_of([] { load_dataset("imagenet", Part::train); }),
                   "or a folder that holds one.");
