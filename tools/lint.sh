@@ -121,7 +121,7 @@ report "kernels/suite calls every op" "$(
   done)"
 
 declare -A ceiling=(
-  [engine]=10500 [kernels]=19000 [layers]=1500 [nets]=2200 [tools]=10500 [tests]=15500)
+  [engine]=12600 [kernels]=19000 [layers]=1500 [nets]=2200 [tools]=10500 [tests]=15800)
 for room in engine kernels layers nets tools tests; do
   lines=$(git ls-files -z "$room" | grep -zE '\.(h|cpp|cu|cuh|sh|py)$' | xargs -0 -r cat | wc -l)
   over=""
