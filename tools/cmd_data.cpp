@@ -113,9 +113,8 @@ void print_labels(const Dataset& train, const Dataset& test) {
 void check(const std::string& name, const DataOpts& opts) {
   const std::optional<DatasetInfo> info = find_dataset(name);
   // Before the tables, so that an unknown name or a damaged file leaves the output empty.
-  const Dataset train = load_dataset(name, Part::train, opts);
-  const Dataset test = load_dataset(name, Part::test, opts);
-  for (const Dataset* part : {&train, &test}) print_notes(*part);
+  const Dataset train = load_with_notes(name, Part::train, opts);
+  const Dataset test = load_with_notes(name, Part::test, opts);
   fmt::print("{}: {}\n{}, images of {}x{}x{}\n\n",
              name,
              info ? info->title : "a folder of one's own",
@@ -164,8 +163,7 @@ void show(const ShowFlags& flags) {
       flags.out != "-" || isatty(STDOUT_FILENO) == 0,
       "--out - writes a PNG to the standard output, which is a terminal here; redirect it, "
       "or leave --out out to see the images as text.");
-  const Dataset data = load_dataset(flags.name, part_from_name(flags.part), opts);
-  print_notes(data);
+  const Dataset data = load_with_notes(flags.name, part_from_name(flags.part), opts);
   const std::vector<Tile> tiles = tiles_of(data);
   const TileShape shape{data.h, data.w, data.c};
   if (flags.out.empty()) {

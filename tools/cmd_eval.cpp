@@ -76,14 +76,13 @@ void print_text(const EvalResult& result, const Dataset& dataset, std::size_t cl
 
 void evaluate(const EvalFlags& flags) {
   LAMINA_CHECK(flags.batch > 0, "--batch {} is not positive.", flags.batch);
-  const Dataset dataset = load_dataset(flags.data,
-                                       part_from_name(flags.part),
-                                       {.root = flags.data_dir,
-                                        .limit = flags.limit,
-                                        .image_size = flags.image_size,
-                                        .skip_bad = flags.skip_bad,
-                                        .threads = flags.threads});
-  print_notes(dataset);
+  const Dataset dataset = load_with_notes(flags.data,
+                                          part_from_name(flags.part),
+                                          {.root = flags.data_dir,
+                                           .limit = flags.limit,
+                                           .image_size = flags.image_size,
+                                           .skip_bad = flags.skip_bad,
+                                           .threads = flags.threads});
   NetOpts opts = flags.options.opts();
   Graph graph = build_net_for(flags.net, opts, dataset);
   check_fit(graph, flags.net, dataset);

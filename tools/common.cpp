@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -125,8 +126,33 @@ void catch_interrupts() {
 
 bool interrupted() { return signals_seen > 0; }
 
-void print_notes(const Dataset& data) {
-  for (const std::string& note : data.notes) fmt::print(stderr, "{}\n", note);
+Dataset load_with_notes(const std::string& name, Part part, DataOpts opts) {
+  using Clock = std::chrono::steady_clock;
+  constexpr std::chrono::milliseconds kRedraw{200};
+  Clock::time_point next = Clock::now() + kRedraw;
+  bool shown = false;
+  if (isatty(STDERR_FILENO) == 1) {
+    opts.progress = [&](std::int64_t done, std::int64_t total) {
+      if (Clock::now() < next) return;
+      next = Clock::now() + kRedraw;
+      shown = true;
+      fmt::print(stderr, "\r\033[Kdecoding the {} images: {} of {}", name_of(part), done, total);
+      std::fflush(stderr);
+    };
+  }
+  // Whatever comes next, an error too, starts on a line of its own.
+  const auto clear = [&] {
+    if (shown) fmt::print(stderr, "\r\033[K");
+  };
+  try {
+    Dataset data = load_dataset(name, part, opts);
+    clear();
+    for (const std::string& note : data.notes) fmt::print(stderr, "{}\n", note);
+    return data;
+  } catch (...) {
+    clear();
+    throw;
+  }
 }
 
 }  // namespace lamina::cli

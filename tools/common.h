@@ -50,7 +50,8 @@ void bound_spinning(char** argv);
 void catch_interrupts();
 bool interrupted();
 
-// What there is to tell about the images of a data set, to stderr.
-void print_notes(const Dataset& data);
+// load_dataset, with a line on stderr that counts where photographs take their time to decode, and
+// with what there is to tell about them.
+Dataset load_with_notes(const std::string& name, Part part, DataOpts opts);
 
 }  // namespace lamina::cli

@@ -107,9 +107,8 @@ TrainOutcome run_training(TrainConfig config, const std::string& folder, const R
                       .image_size = config.image_size,
                       .skip_bad = config.skip_bad,
                       .threads = config.threads};
-  const Dataset train_set = load_dataset(config.data, Part::train, data);
-  const Dataset test_set = load_dataset(config.data, Part::test, data);
-  for (const Dataset* set : {&train_set, &test_set}) print_notes(*set);
+  const Dataset train_set = load_with_notes(config.data, Part::train, data);
+  const Dataset test_set = load_with_notes(config.data, Part::test, data);
   Graph graph = build_configured(config, train_set);
   // A checkpoint holds all that the file gave.
   std::optional<TensorFile> weights;

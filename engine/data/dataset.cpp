@@ -59,6 +59,7 @@ Dataset load_folder(const std::string& folder, Part part, const DataOpts& opts) 
   format->read(files, part, kReplaceFile, data);
   data.mean.assign(static_cast<std::size_t>(data.c), 0.0f);
   data.stddev.assign(static_cast<std::size_t>(data.c), 1.0f);
+  data.has_constants = false;
   return data;
 }
 

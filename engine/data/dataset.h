@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,9 +21,10 @@ struct Dataset {
   std::vector<std::uint8_t> images;  // [count,h,w,c]
   std::vector<std::int32_t> labels;  // [count], each in [0, classes)
   std::vector<std::string> class_names;
-  // Per channel, of pixels scaled to [0, 1]: the usual constants; 0 and 1 for a folder of one's
-  // own, ImageNet's for one of photographs.
+  // Per channel, of pixels scaled to [0, 1]: the usual constants, ImageNet's for a folder of
+  // photographs. Of other folders none are known, and they are 0 and 1.
   std::vector<float> mean, stddev;
+  bool has_constants = true;
   std::vector<std::string> notes;  // sentences for people: bad files that were left out
 };
 
@@ -33,11 +35,13 @@ struct DataOpts {
   std::int64_t image_size = 256;  // side of the squares that photographs are made, and of noise
   std::int64_t skip_bad = 0;      // as many photographs may be damaged; they are left out
   std::int64_t threads = 0;       // that decode them; 0: as many as there are
+  // Told by the calling thread now and then how many photographs of how many are decoded.
+  std::function<void(std::int64_t done, std::int64_t total)> progress{};
 };
 
 // `name` is one of dataset_names() or a folder with the files of both parts (format.h,
-// image_list.h). Throws in
-// one sentence that names the file and the mend when anything about the files is not right.
+// image_list.h). Throws in one sentence that names the file and the mend when anything about the
+// files is not right.
 Dataset load_dataset(const std::string& name, Part part, const DataOpts& opts = {});
 
 std::vector<std::string> dataset_names();

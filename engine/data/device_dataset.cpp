@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <charconv>
 
-#include "engine/data/registry.h"
+#include "engine/core/error.h"
 
 namespace lamina {
 
@@ -21,7 +21,7 @@ PrepareOpts parse_normalize(const std::string& text, const Dataset& dataset) {
   if (text == "none") return opts;
   if (text == "standard") {
     LAMINA_CHECK(
-        find_dataset(dataset.name).has_value(),
+        dataset.has_constants,
         "normalize standard: data set '{}' has no published mean and deviation; give MEAN,STD.",
         dataset.name);
     std::copy_n(

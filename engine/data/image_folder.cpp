@@ -2,6 +2,7 @@
 #include "engine/data/image_folder.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -30,58 +31,84 @@ std::vector<std::uint8_t> bytes_of_file(const std::filesystem::path& path) {
 // ones, all images before it are done or under way: which files are named never depends on chance.
 class Packer {
  public:
-  Packer(const ImageList& list, std::int64_t side, std::int64_t skip_bad)
-      : list_(list), side_(side), skip_bad_(skip_bad) {
-    packed_.side = side;
+  Packer(const ImageList& list, const PackOpts& opts) : list_(list), opts_(opts) {
+    packed_.side = opts.side;
     packed_.class_names = list.class_names;
+    check_memory();
     packed_.images.resize(list.images.size() * stride());
   }
 
   PackedImages run(std::size_t threads) {
     {
       std::vector<std::jthread> others;
-      for (std::size_t i = 1; i < threads; ++i) others.emplace_back([this] { work(); });
-      work();
+      for (std::size_t i = 1; i < threads; ++i) others.emplace_back([this] { work(false); });
+      work(true);
     }
     if (thrown_) std::rethrow_exception(thrown_);
-    if (std::ssize(bad_) > skip_bad_) fail_of_bad();
+    if (std::ssize(bad_) > opts_.skip_bad) fail_of_bad();
     collect();
     return std::move(packed_);
   }
 
  private:
-  std::size_t stride() const { return static_cast<std::size_t>(side_ * side_ * 3); }
+  std::size_t stride() const { return static_cast<std::size_t>(opts_.side * opts_.side * 3); }
   std::span<std::uint8_t> slot(std::size_t i) {
     return std::span(packed_.images).subspan(i * stride(), stride());
   }
 
-  void work() {
-    while (!stop_) {
-      const std::size_t i = next_++;
-      if (i >= list_.images.size()) return;
-      try {
-        const std::filesystem::path& path = list_.images[i].path;
-        const Picture picture = decode_image(path.string(), bytes_of_file(path), side_);
-        resize_to_square(picture, side_, slot(i));
-      } catch (const Error& error) {
-        const std::lock_guard lock(mutex_);
-        bad_[i] = error.what();
-        if (std::ssize(bad_) > skip_bad_) stop_ = true;
-      } catch (...) {
-        const std::lock_guard lock(mutex_);
-        thrown_ = std::current_exception();
-        stop_ = true;
+  void check_memory() const {
+    const std::uint64_t bytes = list_.images.size() * stride();
+    const std::uint64_t most = opts_.most_bytes > 0
+                                   ? static_cast<std::uint64_t>(opts_.most_bytes)
+                                   : static_cast<std::uint64_t>(sysconf(_SC_PHYS_PAGES)) *
+                                         static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
+    if (bytes > most)
+      fail(
+          "the {} images of '{}' take {:.1f} GB as squares of {}, and there is memory for {:.1f}; "
+          "choose a smaller --image-size, or fewer images with --limit.",
+          list_.images.size(),
+          list_.folder.string(),
+          static_cast<double>(bytes) / 1e9,
+          opts_.side,
+          static_cast<double>(most) / 1e9);
+  }
+
+  void work(bool tells) {
+    try {
+      while (!stop_) {
+        const std::size_t i = next_++;
+        if (i >= list_.images.size()) return;
+        if (tells && opts_.progress)
+          opts_.progress(static_cast<std::int64_t>(i), std::ssize(list_.images));
+        pack(i);
       }
+    } catch (...) {
+      const std::lock_guard lock(mutex_);
+      thrown_ = std::current_exception();
+      stop_ = true;
+    }
+  }
+
+  void pack(std::size_t i) {
+    try {
+      const std::filesystem::path& path = list_.images[i].path;
+      const Picture picture = decode_image(path.string(), bytes_of_file(path), opts_.side);
+      resize_to_square(picture, opts_.side, slot(i));
+    } catch (const Error& error) {
+      const std::lock_guard lock(mutex_);
+      bad_[i] = error.what();
+      if (std::ssize(bad_) > opts_.skip_bad) stop_ = true;
     }
   }
 
   [[noreturn]] void fail_of_bad() const {
     // The first one too many, in the order of the list.
-    const auto one = std::next(bad_.begin(), static_cast<std::ptrdiff_t>(skip_bad_));
-    if (skip_bad_ == 0) throw Error(ErrorKind::failure, one->second);
+    const auto one = std::next(bad_.begin(), static_cast<std::ptrdiff_t>(opts_.skip_bad));
+    if (opts_.skip_bad == 0) throw Error(ErrorKind::failure, one->second);
     std::string text = one->second;
-    fail(
-        "more than the {} bad files that --skip-bad allows; the next is this: {}", skip_bad_, text);
+    fail("more than the {} bad files that --skip-bad allows; the next is this: {}",
+         opts_.skip_bad,
+         text);
   }
 
   // Moves the good images over the gaps of the bad ones.
@@ -105,7 +132,7 @@ class Packer {
   }
 
   const ImageList& list_;
-  std::int64_t side_, skip_bad_;
+  const PackOpts& opts_;
   PackedImages packed_;
   std::atomic<std::size_t> next_ = 0;
   std::atomic<bool> stop_ = false;
@@ -125,7 +152,11 @@ PackedImages pack_once(const ImageList& list,
     // Packed when more bad files were allowed than now: packing them again names one.
     if (kept && std::ssize(kept->skipped) <= opts.skip_bad) return *std::move(kept);
   }
-  PackedImages packed = pack_images(list, opts.image_size, opts.skip_bad, opts.threads);
+  PackedImages packed = pack_images(list,
+                                    {.side = opts.image_size,
+                                     .skip_bad = opts.skip_bad,
+                                     .threads = opts.threads,
+                                     .progress = opts.progress});
   try {
     if (cache) write_image_cache(*cache, key, packed);
   } catch (const Error& error) {
@@ -136,13 +167,11 @@ PackedImages pack_once(const ImageList& list,
 
 }  // namespace
 
-PackedImages pack_images(const ImageList& list,
-                         std::int64_t side,
-                         std::int64_t skip_bad,
-                         std::int64_t threads) {
+PackedImages pack_images(const ImageList& list, const PackOpts& opts) {
+  std::int64_t threads = opts.threads;
   if (threads <= 0) threads = std::max(1u, std::thread::hardware_concurrency());
   threads = std::min<std::int64_t>(threads, std::ssize(list.images));
-  return Packer(list, side, skip_bad).run(static_cast<std::size_t>(threads));
+  return Packer(list, opts).run(static_cast<std::size_t>(threads));
 }
 
 Dataset load_image_folder(const std::string& folder, Part part, const DataOpts& opts) {

@@ -7,6 +7,7 @@
 
 #include <chrono>
 
+#include "engine/data/device_dataset.h"
 #include "tests/data/image_files.h"
 #include "tests/data/support.h"
 
@@ -79,6 +80,16 @@ TEST_F(ImageFolder, TakesOneImageOfEachClassInTurn) {
   EXPECT_EQ(test.origin, (folder / "val").string());
 }
 
+TEST_F(ImageFolder, StandardConstantsAreThoseOfImageNet) {
+  const PrepareOpts opts_of = parse_normalize("standard", load());
+  EXPECT_EQ(opts_of.mean[0], 0.485f);
+  EXPECT_EQ(opts_of.stddev[2], 0.225f);
+  put_small_set(home / "digits");
+  const Dataset digits = load_dataset((home / "digits").string(), Part::train);
+  expect_contains(request_error_of([&] { parse_normalize("standard", digits); }),
+                  "no published mean and deviation");
+}
+
 TEST_F(ImageFolder, ALimitTakesTheFirstOfThatOrder) {
   opts.limit = 2;
   EXPECT_EQ(load().labels, (std::vector<std::int32_t>{0, 1}));
@@ -146,17 +157,44 @@ TEST_F(ImageFolder, TheNumberOfThreadsMakesNoDifference) {
     if (i % 7 == 3) put(cats / ("n" + std::to_string(i) + ".jpg"), "bad");
   }
   const ImageList list = list_images(folder, Part::train, 0);
-  const PackedImages one = pack_images(list, 16, 6, 1);
+  const PackedImages one = pack_images(list, {.side = 16, .skip_bad = 6, .threads = 1});
   EXPECT_EQ(one.skipped.size(), 6u);
+  const auto named = [&](std::int64_t threads, std::int64_t allowed) {
+    return failure_of(
+        [&] { pack_images(list, {.side = 16, .skip_bad = allowed, .threads = threads}); });
+  };
   for (std::int64_t threads : {2, 5, 16}) {
-    const PackedImages some = pack_images(list, 16, 6, threads);
+    const PackedImages some = pack_images(list, {.side = 16, .skip_bad = 6, .threads = threads});
     EXPECT_EQ(some.images, one.images);
     EXPECT_EQ(some.labels, one.labels);
     EXPECT_EQ(some.skipped, one.skipped);
-    for (std::int64_t allowed : {0, 3})
-      EXPECT_EQ(failure_of([&] { pack_images(list, 16, allowed, threads); }),
-                failure_of([&] { pack_images(list, 16, allowed, 1); }));
+    for (std::int64_t allowed : {0, 3}) EXPECT_EQ(named(threads, allowed), named(1, allowed));
   }
+}
+
+TEST_F(ImageFolder, SaysThatTheMemoryDoesNotHoldThem) {
+  const ImageList list = list_images(folder, Part::train, 0);
+  const std::string text =
+      failure_of([&] { pack_images(list, {.side = 16, .most_bytes = 4 * 768 - 1}); });
+  expect_contains(text, "the 4 images of '" + (folder / "train").string() + "' take 0.0 GB");
+  expect_contains(text, "choose a smaller --image-size");
+  EXPECT_EQ(pack_images(list, {.side = 16, .most_bytes = 4 * 768}).labels.size(), 4u);
+}
+
+TEST_F(ImageFolder, TellsItsProgress) {
+  std::vector<std::int64_t> seen;
+  opts.threads = 1;
+  opts.progress = [&](std::int64_t done, std::int64_t total) {
+    EXPECT_EQ(total, 4);
+    seen.push_back(done);
+  };
+  load();
+  EXPECT_EQ(seen, (std::vector<std::int64_t>{0, 1, 2, 3}));
+  load();
+  EXPECT_EQ(seen.size(), 4u) << "nothing is decoded again";
+  opts.image_size = 7;
+  opts.progress = [](std::int64_t, std::int64_t) { throw std::runtime_error("enough"); };
+  EXPECT_THROW(load(), std::runtime_error);
 }
 
 // --- The cache -----------------------------------------------------------------------------------
