@@ -23,6 +23,12 @@ std::string_view text_of(const PickleValue& value) {
   return value.kind == Kind::bytes ? value.bytes : std::string_view(value.text);
 }
 
+// An array of rows: element (row, column) lies at row * row_step + column * column_step.
+struct Pixels {
+  std::string_view bytes;
+  std::size_t row_step = 0, column_step = 0;
+};
+
 class Reader {
  public:
   Reader(const std::string& name, std::span<const std::uint8_t> bytes, const std::string& mend)
@@ -79,9 +85,9 @@ class Reader {
     return labels;
   }
 
-  // "data" as rows of pixels. numpy pickles an array as
+  // "data" as rows of pixels, in the order of C or of Fortran. numpy pickles an array as
   //   _reconstruct(ndarray, (0,), 'b') with the state (1, shape, dtype, is_fortran, bytes)
-  std::string_view pixels(std::size_t rows) const {
+  Pixels pixels(std::size_t rows) const {
     const PickleValue* array = find("data");
     const auto check = [&](bool good) {
       if (!good) wrong("has no array of unsigned bytes as 'data'");
@@ -98,7 +104,7 @@ class Reader {
     const PickleValue& arguments = pickle_.item(type, 1);
     check(!arguments.items.empty() && text_of(pickle_.item(arguments, 0)) == "u1");
     check(shape.kind == Kind::tuple && data.kind == Kind::bytes);
-    check((fortran.kind == Kind::boolean || fortran.kind == Kind::integer) && fortran.number == 0);
+    check(fortran.kind == Kind::boolean || fortran.kind == Kind::integer);
     if (shape.items.size() != 2 || pickle_.item(shape, 0).kind != Kind::integer ||
         pickle_.item(shape, 1).kind != Kind::integer ||
         pickle_.item(shape, 0).number != static_cast<std::int64_t>(rows) ||
@@ -107,7 +113,9 @@ class Reader {
                         rows,
                         data.bytes.size(),
                         kCifarPixels));
-    return data.bytes;
+    return {data.bytes,
+            fortran.number != 0 ? 1 : std::size_t{kCifarPixels},
+            fortran.number != 0 ? rows : 1};
   }
 
  private:
@@ -134,13 +142,14 @@ std::vector<std::uint8_t> cifar_records_of_pickle(const std::string& name,
   const std::size_t rows = labels.back().size();
   if (labels.front().size() != rows) reader.wrong("has not as many coarse labels as fine ones");
   if (rows == 0) reader.wrong("holds no image");
-  const std::string_view pixels = reader.pixels(rows);
+  const Pixels pixels = reader.pixels(rows);
   std::vector<std::uint8_t> records;
   records.reserve(rows * (labels.size() + kCifarPixels));
   for (std::size_t i = 0; i < rows; ++i) {
     for (const std::vector<std::uint8_t>& kind : labels) records.push_back(kind[i]);
-    const std::string_view row = pixels.substr(i * kCifarPixels, kCifarPixels);
-    records.insert(records.end(), row.begin(), row.end());
+    for (std::size_t at = 0; at < kCifarPixels; ++at)
+      records.push_back(
+          static_cast<std::uint8_t>(pixels.bytes[i * pixels.row_step + at * pixels.column_step]));
   }
   return records;
 }

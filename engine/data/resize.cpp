@@ -52,28 +52,36 @@ std::vector<Taps> taps_of_axis(std::int64_t in,
   return taps;
 }
 
-// The weighted sum of samples that lie `stride` apart.
-std::uint8_t weigh(const Taps& taps, const std::uint8_t* in, std::int64_t stride) {
-  std::int32_t sum = kOne / 2;
-  for (std::int32_t weight : taps.weights) {
-    sum += weight * *in;
-    in += stride;
+std::uint8_t rounded(std::int32_t sum) {
+  return static_cast<std::uint8_t>(std::clamp((sum + kOne / 2) >> kFractionBits, 0, 255));
+}
+
+// One row across: the pixels that `columns` make of it. kChannels is the number of channels.
+template <std::int64_t kChannels>
+void shrink_row(const std::vector<Taps>& columns, const std::uint8_t* row, std::uint8_t* out) {
+  for (const Taps& taps : columns) {
+    const std::uint8_t* in = row + taps.first * kChannels;
+    std::int32_t sums[kChannels] = {};
+    for (std::int32_t weight : taps.weights) {
+      for (std::int64_t c = 0; c < kChannels; ++c) sums[c] += weight * *in++;
+    }
+    for (std::int32_t sum : sums) *out++ = rounded(sum);
   }
-  return static_cast<std::uint8_t>(std::clamp(sum >> kFractionBits, 0, 255));
 }
 
 }  // namespace
 
 void resize_to_square(const Picture& picture, std::int64_t side, std::span<std::uint8_t> out) {
   const std::int64_t h = picture.h, w = picture.w, c = picture.c;
-  LAMINA_CHECK(h > 0 && w > 0 && side > 0 && std::ssize(out) == side * side * c,
-               "a picture of {}x{}x{} cannot become {} bytes of {}x{}.",
-               h,
-               w,
-               c,
-               out.size(),
-               side,
-               side);
+  LAMINA_CHECK(
+      h > 0 && w > 0 && (c == 1 || c == 3) && side > 0 && std::ssize(out) == side * side * c,
+      "a picture of {}x{}x{} cannot become {} bytes of {}x{}.",
+      h,
+      w,
+      c,
+      out.size(),
+      side,
+      side);
   const std::int64_t new_h = h <= w ? side : side * h / w, new_w = w <= h ? side : side * w / h;
   // The middle, rounded to even as Python rounds.
   const auto middle = [&](std::int64_t length) {
@@ -87,16 +95,20 @@ void resize_to_square(const Picture& picture, std::int64_t side, std::span<std::
   // First across, for the rows that are needed; then down.
   std::vector<std::uint8_t> narrow(static_cast<std::size_t>((bottom - top) * side * c));
   std::uint8_t* to = narrow.data();
-  for (std::int64_t y = top; y < bottom; ++y) {
+  for (std::int64_t y = top; y < bottom; ++y, to += side * c) {
     const std::uint8_t* row = picture.pixels.data() + y * w * c;
-    for (const Taps& taps : columns) {
-      for (std::int64_t i = 0; i < c; ++i) *to++ = weigh(taps, row + taps.first * c + i, c);
-    }
+    c == 1 ? shrink_row<1>(columns, row, to) : shrink_row<3>(columns, row, to);
   }
   to = out.data();
+  std::vector<std::int32_t> sums(static_cast<std::size_t>(side * c));
   for (const Taps& taps : rows) {
+    std::fill(sums.begin(), sums.end(), 0);
     const std::uint8_t* from = narrow.data() + (taps.first - top) * side * c;
-    for (std::int64_t x = 0; x < side * c; ++x) *to++ = weigh(taps, from + x, side * c);
+    for (std::int32_t weight : taps.weights) {
+      for (std::size_t i = 0; i < sums.size(); ++i) sums[i] += weight * from[i];
+      from += sums.size();
+    }
+    to = std::transform(sums.begin(), sums.end(), to, rounded);
   }
 }
 

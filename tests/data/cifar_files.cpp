@@ -47,12 +47,13 @@ std::string pickled_text(const std::string& text) {
 
 std::string pickled_array(const std::string& rows_and_columns,
                           const std::string& bytes,
-                          const std::string& type) {
+                          const std::string& type,
+                          bool fortran) {
   using namespace std::string_literals;
   return "cnumpy.core.multiarray\n_reconstruct\nq\x01"s + "cnumpy\nndarray\nK\x00\x85"s +
          pickled_text("b") + "\x87R("s + "K\x01" + rows_and_columns + "\x86" + "cnumpy\ndtype\n" +
          pickled_text(type) + "K\x00K\x01\x87R("s + "K\x03" + pickled_text("|") +
-         "NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb\x89"s + "T" +
+         "NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb"s + (fortran ? "\x88" : "\x89") + "T" +
          little_endian(bytes.size(), 4) + bytes + "tb";
 }
 

@@ -27,7 +27,8 @@ std::string cifar_meta(const std::string& key, const std::vector<std::string>& n
 std::string pickled_text(const std::string& text);
 std::string pickled_array(const std::string& rows_and_columns,
                           const std::string& bytes,
-                          const std::string& type = "u1");
+                          const std::string& type = "u1",
+                          bool fortran = false);
 
 // All files of CIFAR-10, of `train` records in each of five and `test` in the last.
 void put_cifar10(const std::filesystem::path& folder, int train = 2, int test = 3);

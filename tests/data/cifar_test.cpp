@@ -150,6 +150,24 @@ TEST_F(CifarFile, NamesTheRecordThatIsWrong) {
   expect_contains(text, "move it away and run 'lamina data get cifar-10'.");
 }
 
+TEST_F(CifarFile, TakesArraysInTheOrderOfFortran) {
+  std::string columns;
+  for (int at = 0; at < 3072; ++at) {
+    for (int row = 0; row < 2; ++row) columns += static_cast<char>(at % 100 + 100 * row);
+  }
+  put(path,
+      "\x80\x02}(" + pickled_text("labels") + "](K\x01K\x02"s + "e" + pickled_text("data") +
+          pickled_array("K\x02M\x00\x0c"s, columns, "u1", true) + "u.");
+  const std::vector<std::uint8_t> records = read_cifar_records(path, 1);
+  ASSERT_EQ(records.size(), 2u * 3073);
+  EXPECT_EQ(records[0], 1);
+  EXPECT_EQ(records[3073], 2);
+  for (std::size_t at = 0; at < 3072; ++at) {
+    EXPECT_EQ(records[1 + at], at % 100);
+    EXPECT_EQ(records[3074 + at], at % 100 + 100);
+  }
+}
+
 TEST_F(CifarFile, RefusesPicklesThatAreNotOfCifar) {
   const std::string rows(2 * 3072, 'x');
   const auto with = [&](const std::string& labels, const std::string& array) {

@@ -244,14 +244,10 @@ TEST_F(ImageFolder, ADamagedCacheIsMadeAnew) {
   }
   // Every byte of the header and the labels, and the text.
   for (std::size_t at = 0; at < 96 + 4 * 4 + 8; ++at) {
-    for (int flip : {0x01, 0x80, 0xff}) {
-      std::string bad = good;
-      bad[at] = static_cast<char>(bad[at] ^ flip);
-      put(path, bad);
-      const Dataset data = load();
-      EXPECT_EQ(data.count, 4);
-      EXPECT_EQ(data.images, first.images) << at;
-    }
+    std::string bad = good;
+    bad[at] = static_cast<char>(bad[at] ^ 1 << at % 8);
+    put(path, bad);
+    EXPECT_EQ(load().images, first.images) << at;
   }
 }
 
