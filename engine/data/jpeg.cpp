@@ -40,6 +40,17 @@ void on_message(j_common_ptr info, int level) {
   if (code == JWRN_JPEG_EOF || code == JWRN_HIT_MARKER) manager_of(info).cut_short = true;
 }
 
+// A small file of very many scans, each over all of a large picture, would take hours.
+void on_progress(j_common_ptr info) {
+  constexpr int kMostScans = 500;
+  if (!info->is_decompressor ||
+      reinterpret_cast<j_decompress_ptr>(info)->input_scan_number <= kMostScans)
+    return;
+  ErrorManager& manager = manager_of(info);
+  std::snprintf(manager.text, sizeof manager.text, "it has more than %d scans", kMostScans);
+  std::longjmp(manager.back, 1);
+}
+
 class JpegReader {
  public:
   JpegReader() {
@@ -55,6 +66,8 @@ class JpegReader {
   bool read_header(std::span<const std::uint8_t> bytes) {
     if (setjmp(errors_.back) != 0) return false;
     jpeg_create_decompress(&info_);
+    progress_.progress_monitor = &on_progress;
+    info_.progress = &progress_;
     jpeg_save_markers(&info_, JPEG_APP0 + 1, 0xffff);
     jpeg_mem_src(&info_, bytes.data(), static_cast<unsigned long>(bytes.size()));
     jpeg_read_header(&info_, TRUE);
@@ -91,6 +104,7 @@ class JpegReader {
 
  private:
   ErrorManager errors_;
+  jpeg_progress_mgr progress_{};
   jpeg_decompress_struct info_{};
 };
 

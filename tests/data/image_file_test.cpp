@@ -169,6 +169,20 @@ TEST(Jpeg, RefusesSizesThatNoCameraHas) {
   expect_contains(failure(bytes), "it has 65280 x 65280 pixels");
 }
 
+TEST(Jpeg, RefusesMoreScansThanAnyoneWrites) {
+  const std::string bytes = jpeg_file(sample_picture(64, 64), JpegKind::progressive);
+  // The first scan, again and again: it sets the same numbers each time.
+  const std::size_t first = bytes.find("\xff\xda"), next = bytes.find("\xff\xc4", first);
+  ASSERT_NE(next, std::string::npos);
+  const auto with_scans = [&](int count) {
+    std::string many = bytes.substr(0, first);
+    for (int i = 0; i < count; ++i) many += bytes.substr(first, next - first);
+    return many + bytes.substr(next);
+  };
+  EXPECT_EQ(decode(with_scans(100)).h, 64);
+  expect_contains(failure(with_scans(1000)), "it has more than 500 scans");
+}
+
 // --- PNG -----------------------------------------------------------------------------------------
 
 TEST(PngFile, ReadsEveryKind) {
