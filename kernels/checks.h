@@ -201,7 +201,8 @@ void prepare(const Context& ctx,
              const Tensor& labels,
              const Tensor& order,
              const Tensor& x,
-             const Tensor& y);
+             const Tensor& y,
+             const Tensor& pixels);
 
 // softmax and log_softmax, by `op` in the messages.
 void softmax_forward(const Context& ctx, std::string_view op, const Tensor& x, const Tensor& y);

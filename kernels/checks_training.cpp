@@ -187,6 +187,45 @@ void ema_step(
   LAMINA_CHECK(decay >= 0 && decay < 1, "{}: a decay of {} must lie in [0, 1).", op, decay);
 }
 
+namespace {
+
+// Written so that what is not a number fails too.
+void augmentation(std::string_view op, const PrepareOpts& opts, std::int64_t channels) {
+  constexpr int kMost = 1 << 16;
+  const AugmentOpts& augment = opts.augment;
+  LAMINA_CHECK(augment.padding >= 0 && augment.padding < kMost,
+               "{}: a crop with {} pixels of padding is not possible.",
+               op,
+               augment.padding);
+  LAMINA_CHECK(augment.window >= 0 && augment.window <= 1,
+               "{}: a random resized crop of at least {} of the image is not possible; give a "
+               "share in (0, 1], or 0 for none.",
+               op,
+               augment.window);
+  LAMINA_CHECK(augment.padding == 0 || augment.window == 0,
+               "{}: a crop of the padded image and a random resized crop exclude each other; give "
+               "one of them.",
+               op);
+  LAMINA_CHECK(augment.cutout >= 0 && augment.cutout < kMost,
+               "{}: a cutout of {} pixels is not possible.",
+               op,
+               augment.cutout);
+  LAMINA_CHECK(augment.colour >= 0 && augment.colour < kMost,
+               "{}: a shift of the colours by {} is not possible; give zero or more.",
+               op,
+               augment.colour);
+  LAMINA_CHECK(augment.colour == 0 || channels == 3,
+               "{}: colours can be shifted in images of 3 channels; these have {}.",
+               op,
+               channels);
+  LAMINA_CHECK(opts.mixup.alpha >= 0 && opts.mixup.alpha <= 1,
+               "{}: mixup draws its weight with an alpha in (0, 1], or 0 for none, not {}.",
+               op,
+               opts.mixup.alpha);
+}
+
+}  // namespace
+
 void prepare(const Context& ctx,
              const PrepareOpts& opts,
              const StepState* state,
@@ -194,7 +233,8 @@ void prepare(const Context& ctx,
              const Tensor& labels,
              const Tensor& order,
              const Tensor& x,
-             const Tensor& y) {
+             const Tensor& y,
+             const Tensor& pixels) {
   constexpr auto op = "prepare";
   real(ctx, op, {"x", x});
   dims(op, {"images", images}, DType::u8, images.shape);
@@ -207,10 +247,8 @@ void prepare(const Context& ctx,
   vector(op, {"order", order}, DType::i32, order.numel());
   vector(op, {"y", y}, DType::i32, x.shape.n);
   has_state(op, state);
-  LAMINA_CHECK(opts.augment.padding >= 0 && opts.augment.padding < (1 << 16),
-               "{}: a crop with {} pixels of padding is not possible.",
-               op,
-               opts.augment.padding);
+  if (pixels) vector(op, {"pixels", pixels}, DType::i32, images.shape.h * images.shape.w);
+  augmentation(op, opts, images.shape.c);
   const auto channels = static_cast<std::int64_t>(opts.mean.size());
   LAMINA_CHECK(images.shape.c <= channels,
                "{}: images of {} channels; at most {} can be normalised.",

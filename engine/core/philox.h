@@ -31,6 +31,7 @@ inline constexpr std::uint32_t kSynthetic = 0x04000000;
 inline constexpr std::uint32_t kAugment = 0x05000000;
 inline constexpr std::uint32_t kTest = 0x06000000;
 inline constexpr std::uint32_t kMixup = 0x07000000;
+inline constexpr std::uint32_t kPixels = 0x08000000;
 }  // namespace stream
 
 LAMINA_HOST_DEVICE inline Philox4 philox(std::uint64_t seed,

@@ -3,17 +3,33 @@
 
 #include <algorithm>
 #include <charconv>
+#include <numeric>
+#include <vector>
 
 #include "engine/core/error.h"
+#include "engine/core/philox.h"
+#include "engine/data/split.h"
 
 namespace lamina {
 
-DeviceDataset::DeviceDataset(Context& ctx, const Dataset& dataset)
+DeviceDataset::DeviceDataset(Context& ctx, const Dataset& dataset, std::uint64_t permute_pixels)
     : shape_{dataset.count, dataset.h, dataset.w, dataset.c},
       images_(ctx.allocate(dataset.images.size())),
       labels_(ctx.allocate(dataset.labels.size() * sizeof(std::int32_t))) {
   ctx.copy_in(images_.data(), dataset.images.data(), images_.size());
   ctx.copy_in(labels_.data(), dataset.labels.data(), labels_.size());
+  if (permute_pixels == 0) return;
+  std::vector<std::int32_t> places(static_cast<std::size_t>(shape_.h * shape_.w));
+  std::iota(places.begin(), places.end(), 0);
+  const std::vector<std::int32_t> order =
+      shuffled_order(permute_pixels, stream::kPixels, 0, places);
+  pixels_ = ctx.allocate(order.size() * sizeof(std::int32_t));
+  ctx.copy_in(pixels_.data(), order.data(), pixels_.size());
+}
+
+Tensor DeviceDataset::pixels() const {
+  if (pixels_.size() == 0) return {};
+  return vector_view(pixels_.data(), DType::i32, shape_.h * shape_.w);
 }
 
 PrepareOpts parse_normalize(const std::string& text, const Dataset& dataset) {

@@ -12,16 +12,18 @@ namespace lamina {
 
 class DeviceDataset {
  public:
-  DeviceDataset(Context& ctx, const Dataset& dataset);
+  // permute_pixels: the seed of one order of the pixels for all images; 0: they stay in place.
+  DeviceDataset(Context& ctx, const Dataset& dataset, std::uint64_t permute_pixels = 0);
 
   Tensor images() const { return {images_.data(), DType::u8, shape_}; }
   Tensor labels() const { return vector_view(labels_.data(), DType::i32, shape_.n); }
+  Tensor pixels() const;  // of prepare(): empty where they stay in place
   std::int64_t count() const { return shape_.n; }
-  std::size_t bytes() const { return images_.size() + labels_.size(); }
+  std::size_t bytes() const { return images_.size() + labels_.size() + pixels_.size(); }
 
  private:
   Shape shape_;
-  Buffer images_, labels_;
+  Buffer images_, labels_, pixels_;
 };
 
 // The pixel scaling that `text` asks for: none, standard (the data set's own constants) or

@@ -55,7 +55,8 @@ Program& BatchWalk::load(std::int64_t cursor) {
           data_->labels(),
           vector_view(order_.data(), DType::i32, count_),
           program.input(),
-          program.labels());
+          program.labels(),
+          data_->pixels());
   return program;
 }
 

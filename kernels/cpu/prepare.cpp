@@ -1,3 +1,4 @@
+// The batch from the resident data set, row by row. Contract: kernels/prepare.h.
 // SPDX-License-Identifier: Apache-2.0
 #include "kernels/prepare.h"
 
@@ -9,117 +10,42 @@
 #include "kernels/checks.h"
 #include "kernels/cpu/bilinear.h"
 #include "kernels/cpu/device.h"
+#include "kernels/cpu/prepare_augmented.h"
 
 namespace lamina::cpu {
 namespace {
 
-constexpr std::int64_t kLevels = 256;
-
-// A pixel has only 256 values, so normalising is a look-up: table[c][value].
-void fill_levels(const PrepareOpts& opts, std::int64_t channels, float* table) {
-  for (std::int64_t c = 0; c < channels; ++c)
-    for (std::int64_t level = 0; level < kLevels; ++level)
-      table[c * kLevels + level] =
-          static_cast<float>((static_cast<double>(level) / 255.0 - opts.mean[c]) / opts.stddev[c]);
-}
-
-void normalise(const std::uint8_t* pixels,
-               std::int64_t count,
-               std::int64_t channels,
-               const float* table,
-               float* out) {
-  if (channels == 1) {
-    for (std::int64_t i = 0; i < count; ++i) out[i] = table[pixels[i]];
-    return;
-  }
-  for (std::int64_t i = 0; i < count; i += channels)
-    for (std::int64_t c = 0; c < channels; ++c) out[i + c] = table[c * kLevels + pixels[i + c]];
-}
-
-// Pixels of `channels` to pixels of `wide`, whose further channels are zero.
-void widen(
-    const float* from, std::int64_t pixels, std::int64_t channels, std::int64_t wide, float* to) {
-  for (std::int64_t i = 0; i < pixels; ++i) {
-    std::copy_n(from + i * channels, channels, to + i * wide);
-    std::fill_n(to + i * wide + channels, wide - channels, 0.0f);
-  }
-}
-
-// Row `h` of an augmented image of bytes.
-void augmented_row(const std::uint8_t* image,
-                   const Shape& in,
-                   const Placement& place,
-                   std::int64_t h,
-                   std::uint8_t* out) {
-  const std::int64_t row = h + place.down;
-  std::fill_n(out, in.w * in.c, std::uint8_t{0});
-  if (row < 0 || row >= in.h) return;
-  const std::uint8_t* const from = image + row * in.w * in.c;
-  for (std::int64_t w = 0; w < in.w; ++w) {
-    const std::int64_t column = place.column(static_cast<int>(w), static_cast<int>(in.w));
-    if (column >= 0 && column < in.w) std::copy_n(from + column * in.c, in.c, out + w * in.c);
-  }
-}
-
-}  // namespace
-
-void prepare(Context& ctx,
-             const PrepareOpts& opts,
-             const StepState* state,
-             const Tensor& images,
-             const Tensor& labels,
-             const Tensor& order,
-             const Tensor& x,
-             const Tensor& y) {
-  checks::prepare(ctx, opts, state, images, labels, order, x, y);
-  LAMINA_CHECK(state->cursor >= 0 && state->cursor + x.shape.n <= order.numel(),
-               "prepare: {} samples from position {} run past the order's {}.",
-               x.shape.n,
-               state->cursor,
-               order.numel());
+// Without anything that is drawn.
+void gather(Context& ctx,
+            const PrepareOpts& opts,
+            const Tensor& images,
+            const std::int32_t* samples,
+            const Tensor& x) {
   const Shape &in = images.shape, &out = x.shape;
   const std::int64_t in_row = in.w * in.c, out_row = out.w * out.c;
   const bool resize = in.h != out.h || in.w != out.w, padded = in.c != out.c;
-  // Scratch: the levels, the column tables, and for each thread two normalised rows, their blend, a
-  // row before its channels are padded and a row of augmented bytes.
+  // Scratch: the levels, the column tables, and for each thread two normalised rows, their blend
+  // and a row before its channels are padded.
   const std::int64_t row_floats = std::max({in_row, out.w * in.c, 2 * kLanes});
   const std::size_t tables_size = Columns::table_floats(out.w, in.c);
   float* const levels = device_of(ctx).scratch<float>(
-      static_cast<std::size_t>(in.c * kLevels + 4 * out.h + 5 * ctx.threads() * row_floats) +
+      static_cast<std::size_t>(in.c * kLevels + 4 * out.h + 4 * ctx.threads() * row_floats) +
       tables_size);
   float* const tables = levels + in.c * kLevels;
   auto* const taps = reinterpret_cast<Tap*>(tables + tables_size);
   float* const rows = tables + tables_size + 4 * out.h;
-  fill_levels(opts, in.c, levels);
+  fill_levels(opts, {}, in.c, levels);
 
-  const std::int32_t* const samples = order.as<std::int32_t>() + state->cursor;
   const std::uint8_t* const pixels = images.as<std::uint8_t>();
   float* const xs = x.as<float>();
-  for (std::int64_t n = 0; n < out.n; ++n)
-    y.as<std::int32_t>()[n] = labels.as<std::int32_t>()[samples[n]];
-  const bool augmented = opts.augment.active();
-  // Row h of sample n as it goes on: in the data set, or augmented into the thread's bytes.
   const auto source_row = [&](std::int64_t n, std::int64_t h) -> const std::uint8_t* {
-    const std::uint8_t* const image = pixels + samples[n] * in.per_sample();
-    if (!augmented) return image + h * in_row;
-    float* const own = rows + (5 * omp_get_thread_num() + 4) * row_floats;
-    auto* const bytes = reinterpret_cast<std::uint8_t*>(own);
-    augmented_row(image, in, draw_placement(opts.augment, state->step, n), h, bytes);
-    return bytes;
+    return pixels + samples[n] * in.per_sample() + h * in_row;
   };
   if (!resize && !padded) {
     const std::int64_t grain = std::max<std::int64_t>(1, 4096 / out.per_sample());
     parallel_for(ctx, out.n, grain, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t n = begin; augmented && n < end; ++n) {
-        for (std::int64_t h = 0; h < in.h; ++h)
-          normalise(source_row(n, h), in_row, in.c, levels, xs + (n * in.h + h) * in_row);
-      }
-      for (std::int64_t n = begin; !augmented && n < end; ++n)
-        normalise(pixels + samples[n] * in.per_sample(),
-                  in.per_sample(),
-                  in.c,
-                  levels,
-                  xs + n * out.per_sample());
+      for (std::int64_t n = begin; n < end; ++n)
+        normalise(source_row(n, 0), in.per_sample(), in.c, levels, xs + n * out.per_sample());
     });
     return;
   }
@@ -128,7 +54,7 @@ void prepare(Context& ctx,
   fill_taps(in.h, out.h, taps);
   const std::int64_t grain = std::max<std::int64_t>(1, 4096 / out_row);
   parallel_for(ctx, out.n * out.h, grain, [&](std::int64_t begin, std::int64_t end) {
-    float* const upper = rows + 5 * omp_get_thread_num() * row_floats;
+    float* const upper = rows + 4 * omp_get_thread_num() * row_floats;
     float* const lower = upper + row_floats;
     float* const blended = lower + row_floats;
     float* const narrow = blended + row_floats;
@@ -147,6 +73,36 @@ void prepare(Context& ctx,
       if (padded) widen(narrow, out.w, in.c, out.c, xs + i * out_row);
     }
   });
+}
+
+}  // namespace
+
+void prepare(Context& ctx,
+             const PrepareOpts& opts,
+             const StepState* state,
+             const Tensor& images,
+             const Tensor& labels,
+             const Tensor& order,
+             const Tensor& x,
+             const Tensor& y,
+             const Tensor& pixels) {
+  checks::prepare(ctx, opts, state, images, labels, order, x, y, pixels);
+  LAMINA_CHECK(state->cursor >= 0 && state->cursor + x.shape.n <= order.numel(),
+               "prepare: {} samples from position {} run past the order's {}.",
+               x.shape.n,
+               state->cursor,
+               order.numel());
+  const Shape &in = images.shape, &out = x.shape;
+  const std::int32_t* const samples = order.as<std::int32_t>() + state->cursor;
+  for (std::int64_t n = 0; n < out.n; ++n)
+    y.as<std::int32_t>()[n] = labels.as<std::int32_t>()[samples[n]];
+  if (opts.augment.active() || pixels) {
+    const std::int32_t* const from = pixels ? pixels.as<std::int32_t>() : nullptr;
+    prepare_augmented(ctx, {opts, *state, in, images.as<std::uint8_t>(), samples, from, x});
+  } else {
+    gather(ctx, opts, images, samples, x);
+  }
+  if (opts.mixup.active()) mix(ctx, draw_mixup_weight(opts.mixup, state->step), x);
 }
 
 }  // namespace lamina::cpu

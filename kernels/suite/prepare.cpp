@@ -20,6 +20,7 @@ struct Case {
   PrepareOpts opts = {};
   std::int64_t cursor = 0;
   std::int64_t ordered = 0;  // length of the order; 0: all samples
+  bool permuted = false;     // the pixels of every image
 };
 
 constexpr PrepareOpts kMnist{.mean = {0.1307f, 0, 0, 0}, .stddev = {0.3081f, 1, 1, 1}};
@@ -47,9 +48,15 @@ Problem make_problem(const Case& c, const std::string& regime, DType dtype) {
                    state_slot({.cursor = c.cursor}),
                    out("x", c.x, exactly()),
                    out("y", DType::i32, features(1, c.x.n))};
-  problem.slot("x").sparse = c.x.c > c.image.c;
+  if (c.permuted) {
+    const std::int64_t places = c.image.h * c.image.w;
+    problem.slots.push_back(
+        in("pixels", DType::i32, features(1, places), draw.permutation(places)));
+  }
+  problem.slot("x").sparse = c.x.c > c.image.c || c.opts.augment.cutout > 0;
   PrepareOpts opts = c.opts;
-  if (black_and_white) opts = {.augment = opts.augment};  // 0 and 255 become 0 and 1
+  if (black_and_white)  // 0 and 255 become 0 and 1
+    opts = {.augment = opts.augment, .mixup = opts.mixup};
   problem.body = [opts](Call& call) {
     prepare(call.ctx(),
             opts,
@@ -58,19 +65,27 @@ Problem make_problem(const Case& c, const std::string& regime, DType dtype) {
             call["labels"],
             call["order"],
             call["x"],
-            call["y"]);
+            call["y"],
+            call["pixels"]);
   };
   return problem;
 }
 
 Problem real_problem(const Case& c, DType dtype) {
   Problem problem = make_problem(c, "real", dtype);
+  const AugmentOpts& augment = c.opts.augment;
   double size = 0;
-  for (std::size_t i = 0; i < static_cast<std::size_t>(c.image.c); ++i)
-    size = std::max(size, (1.0 + std::abs(c.opts.mean[i])) / c.opts.stddev[i]);
-  const bool resized = c.x.h != c.image.h || c.x.w != c.image.w;
+  for (std::size_t i = 0; i < static_cast<std::size_t>(c.image.c); ++i) {
+    double colour = 0;  // the largest shift: no draw of these is beyond five deviations
+    if (augment.colour > 0)
+      for (float entry : augment.components[i]) colour += 5 * augment.colour * std::abs(entry);
+    size = std::max(size, (1.0 + std::abs(c.opts.mean[i]) + colour) / c.opts.stddev[i]);
+  }
+  const bool resized = c.x.h != c.image.h || c.x.w != c.image.w || augment.window > 0;
   const double coordinates = static_cast<double>(std::max(c.image.h, c.image.w));
-  problem.slot("x").budget = {resized ? 8 + 2 * coordinates : 4, {size}};
+  // The shift of the colours is one more addition, mixup two products and an addition.
+  const double more = (augment.colour > 0 ? 2 : 0) + (c.opts.mixup.active() ? 3 : 0);
+  problem.slot("x").budget = {(resized ? 8 + 2 * coordinates : 4) + more, {size}};
   return problem;
 }
 
@@ -148,6 +163,115 @@ void augments(Table& table) {
     table.check(real_problem, c);
 }
 
+PrepareOpts changed(PrepareOpts opts, AugmentOpts augment, double mixup = 0) {
+  opts.augment = augment;
+  opts.augment.seed = 17;
+  for (int i = 0; i < 3; ++i)
+    for (int j = 0; j < 3; ++j)
+      opts.augment.components[i][j] = 0.3f * static_cast<float>(1 + (2 * i + j) % 4) - 0.5f;
+  opts.mixup = {.alpha = mixup, .seed = 17};
+  return opts;
+}
+
+// Parts of random size, also of images that no part of a usual shape fits into, and of one pixel.
+void windows(Table& table) {
+  const AugmentOpts small{.window = 0.08}, mirrored{.flip = true, .window = 0.3};
+  for (const Case& c : std::vector<Case>{
+           {"window/same_size", 9, {1, 12, 12, 1}, {8, 12, 12, 1}, changed(kMnist, small), 1},
+           {"window/odd", 9, {1, 11, 17, 3}, {7, 9, 13, 3}, changed(kFourChannels, mirrored), 2},
+           {"window/up", 9, {1, 5, 6, 4}, {8, 15, 13, 4}, changed(kFourChannels, mirrored)},
+           {"window/down", 9, {1, 23, 19, 3}, {6, 5, 7, 4}, changed(kFourChannels, small), 3},
+           {"window/wide", 9, {1, 3, 40, 1}, {9, 8, 8, 1}, changed(kMnist, {.window = 1})},
+           {"window/one_pixel", 9, {1, 1, 1, 2}, {9, 2, 3, 2}, changed(kFourChannels, small)},
+           {"window/28_to_96@5", 9, {1, 28, 28, 1}, {5, 96, 96, 1}, changed(kMnist, small), 4},
+       })
+    table.check(real_problem, c);
+}
+
+// A shift of the colours alone, with what is black, and resized.
+void shifts_colours(Table& table) {
+  const AugmentOpts shift{.colour = 0.1}, far{.padding = 2, .flip = true, .colour = 1};
+  for (const Case& c : std::vector<Case>{
+           {"colour/alone", 9, {1, 5, 7, 3}, {8, 5, 7, 3}, changed(kFourChannels, shift), 1},
+           {"colour/padded", 9, {1, 5, 6, 3}, {9, 5, 6, 8}, changed(kFourChannels, far)},
+           {"colour/resized", 9, {1, 6, 5, 3}, {5, 11, 9, 3}, changed(kFourChannels, shift), 3},
+       })
+    table.check(real_problem, c);
+}
+
+// What moves whole pixels, blanks them or weighs them with a short fraction is exact.
+void moves_pixels(Table& table) {
+  const AugmentOpts cut{.cutout = 3}, odd{.flip = true, .cutout = 5}, all{.cutout = 99};
+  for (const Case& c : std::vector<Case>{
+           {"moved/cutout", 9, {1, 7, 9, 1}, {8, 7, 9, 1}, changed(kMnist, cut), 1},
+           {"moved/cutout_odd", 9, {1, 6, 11, 3}, {9, 6, 11, 4}, changed(kFourChannels, odd)},
+           {"moved/cutout_even",
+            9,
+            {1, 6, 5, 2},
+            {9, 6, 5, 2},
+            changed(kFourChannels, {.cutout = 2})},
+           {"moved/cutout_of_all", 9, {1, 6, 5, 1}, {9, 6, 5, 1}, changed(kMnist, all)},
+           {"moved/mixup", 9, {1, 5, 7, 1}, {8, 5, 7, 1}, changed(kMnist, {}, 1), 1},
+           {"moved/mixup_of_three",
+            9,
+            {1, 5, 7, 3},
+            {3, 5, 7, 4},
+            changed(kFourChannels, {}, 0.4),
+            2},
+           {"moved/mixup_of_one", 9, {1, 5, 7, 1}, {1, 5, 7, 1}, changed(kMnist, {}, 0.4)},
+           {"moved/mixup_cut", 9, {1, 7, 6, 3}, {7, 7, 6, 3}, changed(kFourChannels, odd, 1)},
+           {"moved/pixels", 9, {1, 5, 7, 1}, {7, 5, 7, 1}, kMnist, 1, 0, true},
+           {"moved/pixels_padded", 9, {1, 6, 3, 3}, {9, 6, 3, 8}, kFourChannels, 0, 0, true},
+           {"moved/pixels_too",
+            9,
+            {1, 6, 5, 3},
+            {9, 6, 5, 3},
+            changed(kFourChannels, {.padding = 2, .flip = true}, 1),
+            0,
+            0,
+            true},
+       }) {
+    table.check(make_problem, c, "exact");
+    table.check(real_problem, c);
+  }
+}
+
+// Everything that can go together.
+void augments_at_once(Table& table) {
+  const AugmentOpts window{.flip = true, .window = 0.2, .cutout = 4, .colour = 0.1};
+  const AugmentOpts crop{.padding = 3, .flip = true, .cutout = 6, .colour = 0.1};
+  for (const Case& c : std::vector<Case>{
+           {"at_once/window",
+            9,
+            {1, 13, 17, 3},
+            {9, 11, 10, 4},
+            changed(kFourChannels, window, 0.6)},
+           {"at_once/crop", 9, {1, 9, 7, 3}, {7, 9, 7, 3}, changed(kFourChannels, crop, 0.6), 2},
+           {"at_once/resized",
+            9,
+            {1, 9, 7, 3},
+            {6, 17, 20, 3},
+            changed(kFourChannels, crop, 0.6),
+            1},
+           {"at_once/grey",
+            9,
+            {1, 14, 15, 1},
+            {8, 20, 21, 1},
+            changed(kMnist, {0, true, 0, 0.2, 5}, 0.6)},
+           {"at_once/cifar@32",
+            40,
+            {1, 32, 32, 3},
+            {32, 32, 32, 4},
+            changed(kFourChannels, window, 0.6)},
+       })
+    for (const bool permuted : {false, true}) {
+      Case both = c;
+      both.permuted = permuted;
+      if (permuted) both.name += "_permuted";
+      table.check(real_problem, both);
+    }
+}
+
 // Every pixel value through the same arithmetic, at an offset no power of two away.
 void all_pixel_values(Table& table) {
   table.check([](DType dtype) {
@@ -166,6 +290,10 @@ void add_prepare(Suite& suite) {
   suite.add("Resizes", resizes);
   suite.add("PadsChannels", pads_channels);
   suite.add("Augments", augments);
+  suite.add("Windows", windows);
+  suite.add("ShiftsColours", shifts_colours);
+  suite.add("MovesPixels", moves_pixels);
+  suite.add("AugmentsAtOnce", augments_at_once);
   suite.add("AllPixelValues", all_pixel_values);
 }
 

@@ -3,6 +3,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernels/checks.h"
 
+#include <cmath>
 #include <functional>
 
 #include "kernels/accumulate.h"
@@ -265,7 +266,7 @@ TEST_P(ArgumentChecks, Prepare) {
   const Tensor images = tensor({9, 4, 4, 3}, DType::u8), labels = vector(9, DType::i32);
   const Tensor order = vector(9, DType::i32), x = tensor(kShape), y = vector(2, DType::i32);
   const auto call = [&](const Tensor& i, const Tensor& l, const Tensor& o, const Tensor& to) {
-    return [=, this] { prepare(ctx_, {}, state(), i, l, o, x, to); };
+    return [=, this] { prepare(ctx_, {}, state(), i, l, o, x, to, {}); };
   };
   refuses(call(x, labels, order, y), {"prepare", "images is f32", "u8"});
   refuses(call(tensor({9, 4, 4, 4}, DType::u8), labels, order, y),
@@ -274,10 +275,26 @@ TEST_P(ArgumentChecks, Prepare) {
   refuses(call(images, labels, vector(9), y), {"prepare", "order is f32"});
   refuses(call(images, labels, vector(1, DType::i32), y), {"prepare", "a batch of 2"});
   refuses(call(images, labels, order, vector(3, DType::i32)), {"prepare", "y is"});
+  refuses([&] { prepare(ctx_, {}, state(), images, labels, order, x, y, vector(16)); },
+          {"prepare", "pixels is f32"});
+  refuses([&] { prepare(ctx_, {}, state(), images, labels, order, x, y, order); },
+          {"prepare", "pixels is"});
+  const auto refuses_opts = [&](const PrepareOpts& opts, const std::vector<std::string>& parts) {
+    refuses([&] { prepare(ctx_, opts, state(), images, labels, order, x, y, {}); }, parts);
+  };
   PrepareOpts opts;
   opts.stddev[1] = 0;
-  refuses([&] { prepare(ctx_, opts, state(), images, labels, order, x, y); },
-          {"prepare", "channel 1", "positive"});
+  refuses_opts(opts, {"prepare", "channel 1", "positive"});
+  refuses_opts({.augment = {.padding = -1}}, {"prepare", "-1 pixels of padding"});
+  refuses_opts({.augment = {.window = 1.5}}, {"prepare", "resized crop of at least 1.5"});
+  refuses_opts({.augment = {.padding = 1, .window = 0.5}}, {"prepare", "exclude each other"});
+  refuses_opts({.augment = {.cutout = -2}}, {"prepare", "cutout of -2"});
+  refuses_opts({.augment = {.colour = std::nan("")}}, {"prepare", "colours by nan"});
+  refuses_opts({.mixup = {.alpha = 1.5}}, {"prepare", "mixup", "1.5"});
+  const Tensor grey = tensor({9, 4, 4, 1}, DType::u8);
+  refuses(
+      [&] { prepare(ctx_, {.augment = {.colour = 0.1}}, state(), grey, labels, order, x, y, {}); },
+      {"prepare", "these have 1"});
 }
 
 TEST_P(ArgumentChecks, SoftmaxAndUpsample) {
