@@ -10,6 +10,7 @@
 #include "engine/core/error.h"
 #include "engine/core/precision.h"
 #include "engine/core/suggest.h"
+#include "engine/train/augmentation.h"
 
 namespace lamina {
 
@@ -38,6 +39,20 @@ const ConfigField kFields[] = {
      "train on random crops of the images padded by N black pixels (0: none)",
      &C::crop_padding},
     {"flip", "", "train on mirror images too, at random (true or false)", &C::flip},
+    {"random_resized_crop",
+     "",
+     "train on parts of the images of at least this share of the area, such as 0.08 (0: none)",
+     &C::random_resized_crop},
+    {"pca_shift",
+     "",
+     "shift colours along their principal components, such as 0.1 (0: none)",
+     &C::pca_shift},
+    {"cutout", "", "blank a square of N pixels of each training image (0: none)", &C::cutout},
+    {"mixup", "", "train on blends of two images, alpha such as 0.2 (0: none)", &C::mixup},
+    {"permute_pixels",
+     "",
+     "seed of one order of the pixels for all images, evaluation too (0: as they are)",
+     &C::permute_pixels},
     {"val_split", "", "share of the training images held out for validation", &C::val_split},
     {"limit", "", "use only the first N images of each part (0: all)", &C::limit},
     {"image_size", "", "side of the squares that photographs are made", &C::image_size},
@@ -178,10 +193,7 @@ void TrainConfig::check() const {
   require(weight_decay >= 0, "weight_decay", fmt::format("{}", weight_decay), "zero or more");
   require(momentum >= 0 && momentum < 1, "momentum", fmt::format("{}", momentum), "in [0, 1)");
   require(val_split >= 0 && val_split < 1, "val_split", fmt::format("{}", val_split), "in [0, 1)");
-  require(crop_padding >= 0 && crop_padding < 65536,
-          "crop_padding",
-          std::to_string(crop_padding),
-          "zero or more, and less than 65536");
+  check_augmentation(*this);
   require(early_stop >= 0, "early_stop", std::to_string(early_stop), "zero or more");
   require(save_every >= 0, "save_every", std::to_string(save_every), "zero or more");
   require(log_every > 0, "log_every", std::to_string(log_every), "positive");

@@ -24,10 +24,16 @@ struct TrainConfig {
   std::string normalize = "none";  // none | standard (the data set's constants) | MEAN,STD
   std::int64_t crop_padding = 0;   // random crops of the padded image; 0: none
   bool flip = false;               // random mirror images
-  double val_split = 0.0;          // share of the training images held out for validation
-  std::int64_t limit = 0;          // first images of each part only; 0: all
-  std::int64_t image_size = 256;   // photographs are made squares of this side
-  std::int64_t skip_bad = 0;       // damaged photographs of each part to put up with
+  // See augmentation.h.
+  double random_resized_crop = 0;   // the least share of an image's area; 0: none
+  double pca_shift = 0;             // of the colours, in deviations; 0: none
+  std::int64_t cutout = 0;          // side of the blank square; 0: none
+  double mixup = 0;                 // alpha of the weights; 0: none
+  std::int64_t permute_pixels = 0;  // seed of one order of the pixels; 0: as they are
+  double val_split = 0.0;           // share of the training images held out for validation
+  std::int64_t limit = 0;           // first images of each part only; 0: all
+  std::int64_t image_size = 256;    // photographs are made squares of this side
+  std::int64_t skip_bad = 0;        // damaged photographs of each part to put up with
   std::int64_t epochs = 5;
   std::int64_t batch_size = 64;
   std::string loss = "auto";  // auto (the net's own), or a name of engine/core/loss_kind.h

@@ -8,6 +8,7 @@
 #include "engine/data/split.h"
 #include "engine/files/atomic_file.h"
 #include "engine/graph/summary.h"
+#include "engine/train/augmentation.h"
 #include "engine/train/run_results.h"
 #include "engine/train/start_weights.h"
 #include "engine/train/train_step.h"
@@ -61,18 +62,12 @@ struct Trainer::Machine {
             .fuse = config.fuse,
             .seed = seed,
             .loss = loss_of(config),
-            .smoothing = config.label_smoothing};
+            .smoothing = config.label_smoothing,
+            .mixup = mixup_of(config)};
   }
 
   static ProgramOpts evaluation_opts(const TrainConfig& config) {
     return {.batch = kEvalBatch, .fuse = config.fuse, .loss = loss_of(config)};
-  }
-
-  static PrepareOpts augmented(PrepareOpts opts, const TrainConfig& config) {
-    opts.augment = {static_cast<int>(config.crop_padding),
-                    config.flip,
-                    static_cast<std::uint64_t>(config.seed)};
-    return opts;
   }
 
   Machine(Context& ctx,
@@ -84,14 +79,14 @@ struct Trainer::Machine {
         average(config.ema > 0 ? std::make_unique<Average>(
                                      model, precision_from_name(config.precision), config.ema)
                                : nullptr),
-        train_data(ctx, train),
-        test_data(ctx, test_set),
+        train_data(ctx, train, static_cast<std::uint64_t>(config.permute_pixels)),
+        test_data(ctx, test_set, static_cast<std::uint64_t>(config.permute_pixels)),
         prepare(parse_normalize(config.normalize, train)),
         split(split_train_val(
             train.count, config.val_split, static_cast<std::uint64_t>(config.seed))),
         walk(model,
              train_data,
-             augmented(prepare, config),
+             augmented(prepare, config, train),
              training_opts(config),
              static_cast<std::int64_t>(split.train.size())),
         test(judged(), test_data, prepare, all_samples(test_set.count), evaluation_opts(config)),

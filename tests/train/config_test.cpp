@@ -58,6 +58,9 @@ TEST(Config, ImpossibleValuesAreRefused) {
             std::string::npos);
   EXPECT_NE(refused([](TrainConfig& c) { c.lr = -1; }).find("lr"), std::string::npos);
   EXPECT_NE(refused([](TrainConfig& c) { c.val_split = 1; }).find("val_split"), std::string::npos);
+  EXPECT_NE(refused([](TrainConfig& c) { c.crop_padding = 65536; }).find("crop_padding"),
+            std::string::npos);
+  EXPECT_NE(refused([](TrainConfig& c) { c.mixup = 1.1; }).find("mixup"), std::string::npos);
   EXPECT_NE(refused([](TrainConfig& c) { c.optimizer = "adamm"; }).find("adamw"),
             std::string::npos);
   EXPECT_NE(refused([](TrainConfig& c) { c.early_stop = 3; }).find("--val-split"),
