@@ -5,6 +5,8 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <memory>
 
@@ -16,6 +18,8 @@
 #include "engine/data/png.h"
 #include "engine/data/verify.h"
 #include "engine/files/atomic_file.h"
+#include "engine/train/augmentation.h"
+#include "kernels/context.h"
 #include "tools/commands.h"
 #include "tools/common.h"
 
@@ -137,9 +141,28 @@ void check(const std::string& name, const DataOpts& opts) {
 
 struct ShowFlags {
   std::string name, part = "test", out;
-  std::int64_t count = 20;
+  std::int64_t count = 20, size = 0, repeat = 1;
+  std::vector<std::string> augment;  // KEY=VALUE
   DataOpts data;
+
+  bool drawn() const { return !augment.empty() || size > 0 || repeat > 1; }
 };
+
+// As the net would see them in training.
+Dataset draw(const Dataset& data, const ShowFlags& flags) {
+  TrainConfig config;
+  config.seed = static_cast<std::int64_t>(flags.data.seed);
+  for (const std::string& setting : flags.augment) set_augmentation(config, setting);
+  Context ctx = make_context({.backend = BackendKind::cpu});
+  return draw_augmented(ctx, data, config, flags.size, flags.repeat);
+}
+
+// Whole images' draws side by side, on a page a little wider than high.
+std::int64_t columns_of(const Dataset& shown, std::int64_t repeat) {
+  if (repeat == 1) return 0;
+  const double columns = std::sqrt(1.25 * static_cast<double>(shown.count));
+  return repeat * std::max<std::int64_t>(1, std::lround(columns / static_cast<double>(repeat)));
+}
 
 std::vector<Tile> tiles_of(const Dataset& data) {
   const auto size = static_cast<std::size_t>(data.h * data.w * data.c);
@@ -163,8 +186,10 @@ void show(const ShowFlags& flags) {
       flags.out != "-" || isatty(STDOUT_FILENO) == 0,
       "--out - writes a PNG to the standard output, which is a terminal here; redirect it, "
       "or leave --out out to see the images as text.");
-  const Dataset data = load_with_notes(flags.name, part_from_name(flags.part), opts);
+  Dataset data = load_with_notes(flags.name, part_from_name(flags.part), opts);
+  if (flags.drawn()) data = draw(data, flags);
   const std::vector<Tile> tiles = tiles_of(data);
+  const std::int64_t columns = columns_of(data, flags.repeat);
   const TileShape shape{data.h, data.w, data.c};
   if (flags.out.empty()) {
     const bool colours = isatty(STDOUT_FILENO) == 1 && std::getenv("NO_COLOR") == nullptr;
@@ -172,11 +197,11 @@ void show(const ShowFlags& flags) {
         "{}",
         text_sheet(tiles, shape, terminal_width(), colours ? Ink::half_blocks : Ink::letters));
   } else if (flags.out == "-") {
-    const std::string png = encode_png(contact_sheet(tiles, shape));
+    const std::string png = encode_png(contact_sheet(tiles, shape, columns));
     if (std::fwrite(png.data(), 1, png.size(), stdout) != png.size() || std::fflush(stdout) != 0)
       fail("the standard output takes no more bytes; check the disk or the program behind it.");
   } else {
-    write_file_atomically(flags.out, encode_png(contact_sheet(tiles, shape)));
+    write_file_atomically(flags.out, encode_png(contact_sheet(tiles, shape, columns)));
     fmt::print("{}: {} images of the {} part of {} ({}).\n",
                flags.out,
                data.count,
@@ -248,6 +273,20 @@ void add_data(CLI::App& app) {
       ->capture_default_str();
   show_command->add_option("--out", show_flags->out, "write a PNG: a file, or - for stdout")
       ->type_name("FILE");
+  show_command
+      ->add_option("--augment",
+                   show_flags->augment,
+                   "as training would change them: flip, crop_padding, random_resized_crop, "
+                   "pca_shift, cutout, mixup or permute_pixels, see `lamina train --help`")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->type_name("KEY=VALUE,...");
+  show_command->add_option("--size", show_flags->size, "resized to N x N (0: as they are)")
+      ->check(CLI::Range(0, 1024))
+      ->type_name("N");
+  show_command->add_option("--repeat", show_flags->repeat, "K draws of each image, side by side")
+      ->check(CLI::Range(1, 100))
+      ->type_name("K");
   add_data_opts(*show_command, show_flags->data);
   show_command->callback([show_flags] { show(*show_flags); });
 }

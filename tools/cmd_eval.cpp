@@ -17,6 +17,7 @@ struct EvalFlags {
   std::string net, weights, data, data_dir, normalize = "none", part = "test", device = "auto",
                                             precision = "fp32";
   std::int64_t batch = 256, threads = 0, limit = 0, image_size = 256, skip_bad = 0;
+  std::uint64_t permute_pixels = 0;
   NetFlags options;
   bool json = false;
 };
@@ -91,7 +92,7 @@ void evaluate(const EvalFlags& flags) {
   Context ctx = open_device(flags.device, flags.threads, precision);
   Model model(ctx, std::move(graph), precision);
   model.load_state_dict(weights, flags.weights);
-  const DeviceDataset data(ctx, dataset);
+  const DeviceDataset data(ctx, dataset, flags.permute_pixels);
   Evaluator evaluator(model,
                       data,
                       parse_normalize(flags.normalize, dataset),
@@ -131,6 +132,9 @@ void add_eval(CLI::App& app) {
   command->add_option("--part", flags->part, "train or test");
   command->add_option(
       "--normalize", flags->normalize, "none, standard or MEAN,STD; as in training");
+  command->add_option("--permute-pixels",
+                      flags->permute_pixels,
+                      "seed of the order of the pixels (0: as they are); as in training");
   command->add_option("--batch", flags->batch, "images at a time");
   command->add_option("--limit", flags->limit, "use only the first N images (0: all)");
   command->add_option("--image-size", flags->image_size, "side of the squares of photographs");

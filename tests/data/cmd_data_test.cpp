@@ -101,6 +101,45 @@ TEST_F(DataCommand, ShowsTextAndWritesPng) {
                   "'none/x.png'");
 }
 
+// Two draws of each image: what blends, moves or blanks differs from draw to draw.
+TEST_F(DataCommand, ShowsAugmentedImages) {
+  const std::vector<std::string> plain = {"data", "show", "synthetic-digits", "--count", "3"};
+  const auto shown = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> words = plain;
+    words.insert(words.end(), more.begin(), more.end());
+    return run(words);
+  };
+  EXPECT_EQ(shown({"--augment", "flip=false,cutout=0"}), shown({}));
+  std::vector<std::string> seen{shown({"--repeat", "2"})};
+  for (const char* setting : {"cutout=9",
+                              "mixup=1",
+                              "permute_pixels=7",
+                              "random_resized_crop=0.2",
+                              "crop_padding=4,flip=true"}) {
+    seen.push_back(shown({"--augment", setting, "--repeat", "2"}));
+    for (std::size_t i = 0; i + 1 < seen.size(); ++i) EXPECT_NE(seen[i], seen.back()) << setting;
+    EXPECT_EQ(seen.back(), shown({"--augment", setting, "--repeat", "2"})) << setting;
+    EXPECT_NE(seen.back(), shown({"--augment", setting, "--repeat", "2", "--seed", "2"}))
+        << setting;
+  }
+  // More and larger tiles on a page take more bytes.
+  shown({"--out", "three.png"});
+  expect_contains(
+      shown({"--augment", "cutout=9", "--repeat", "2", "--size", "40", "--out", "six.png"}),
+      "6 images");
+  EXPECT_GT(bytes_in(home / "six.png").size(), bytes_in(home / "three.png").size());
+
+  for (const auto& [setting, said] : std::vector<std::pair<std::string, std::string>>{
+           {"lr=3", "'lr=3' is no setting of the augmentation"},
+           {"flip", "'flip' is no setting"},
+           {"cutout=x", "cutout takes a whole number"},
+           {"mixup=2", "mixup is 2"},
+           {"pca_shift=0.1", "have 1"},
+           {"crop_padding=2,random_resized_crop=0.1", "two ways to crop"}})
+    expect_contains(request_error_of([&] { shown({"--augment", setting}); }), said);
+  EXPECT_THROW(shown({"--repeat", "0"}), CLI::ParseError);
+}
+
 TEST_F(DataCommand, GetsFromAMirrorAndNothingTwice) {
   expect_contains(run({"data", "get", "synthetic-digits"}), "nothing to download");
   // A mirror with wrong files: named, and nothing is left behind.
