@@ -88,12 +88,15 @@ TEST(Augment, FallsBackToTheMiddle) {
 TEST(Augment, CutsAroundEveryPixelAlike) {
   const AugmentOpts opts{.seed = 5, .cutout = 4};
   std::vector<int> rows(7), columns(10);
+  double product = 0;
   for (int n = 0; n < 7000; ++n) {
     const Square hole = draw_cutout(opts, 7, 10, 1, n);
     EXPECT_EQ(hole.size, 4);
     ++rows.at(static_cast<std::size_t>(hole.top + 2));
     ++columns.at(static_cast<std::size_t>(hole.left + 2));
+    product += (hole.top - 1.0) * (hole.left - 2.5) / 7000;
   }
+  EXPECT_NEAR(product, 0, 0.35);  // of deviations 2 and 2.9
   for (int count : rows) EXPECT_NEAR(count, 1000, 150);
   for (int count : columns) EXPECT_NEAR(count, 700, 125);
   const Square hole{.top = -1, .left = 2, .size = 3};

@@ -8,7 +8,11 @@
 
 #include "engine/core/error.h"
 #include "engine/data/principal_colours.h"
+#include "engine/files/safetensors.h"
+#include "engine/train/trainer.h"
 #include "kernels/context.h"
+#include "nets/registry.h"
+#include "tests/files/temp_folder.h"
 
 namespace lamina {
 namespace {
@@ -137,6 +141,10 @@ TEST(Augmentation, DrawsImages) {
       ASSERT_EQ(got[p], image[p / 15 * 15 + (4 - p % 15 / 3) * 3 + p % 3]) << i << " " << p;
   }
   EXPECT_TRUE(mirrored > 0 && mirrored < 12);
+  int changing = 0;  // from draw to draw
+  for (auto i = drawn.images.begin(); i != drawn.images.end(); i += 90)
+    changing += !std::equal(i, i + 45, i + 45);
+  EXPECT_TRUE(changing > 0 && changing < 6) << changing;
 
   // What is blank has the mean colour, a quarter.
   TrainConfig blank;
@@ -144,6 +152,75 @@ TEST(Augmentation, DrawsImages) {
   const Dataset cut = draw_augmented(ctx, data, blank, 7, 1);
   EXPECT_EQ(cut.h, 7);
   EXPECT_EQ(cut.images, std::vector<std::uint8_t>(6 * 7 * 7 * 3, 64));
+}
+
+// A whole run, interrupted after `stop_after` steps and resumed when it is not 0.
+std::pair<TrainOutcome, TensorFile> trained(const TrainConfig& config,
+                                            const Dataset& train,
+                                            const Dataset& test,
+                                            int stop_after = 0) {
+  const TempFolder folder;
+  Context ctx = make_context({.backend = BackendKind::cpu, .threads = 2});
+  for (bool resume : {false, true}) {
+    Trainer trainer(ctx, config, build_net(config.net), train, test, folder.path());
+    int steps = 0;
+    TrainHooks hooks;
+    hooks.stop_requested = [&] { return stop_after > 0 && ++steps >= stop_after && !resume; };
+    TrainOutcome outcome = trainer.run(hooks, resume);
+    if (!outcome.interrupted)
+      return {std::move(outcome), read_safetensors(folder / "weights.safetensors")};
+  }
+  ADD_FAILURE() << "interrupted twice";
+  return {};
+}
+
+TrainConfig small_run() {
+  TrainConfig config;
+  config.net = "fc2_mnist";
+  config.data = "synthetic-digits";
+  config.epochs = 2;
+  config.batch_size = 16;
+  config.val_split = 0.25;
+  return config;
+}
+
+// Training and every evaluation see pixels in the order that the settings ask for: the run equals
+// one on data whose pixels were moved by hand.
+TEST(Augmentation, PermutedPixelsAreThoseOfEveryPart) {
+  const Dataset train = load_dataset("synthetic-digits", Part::train, {"", 1, 100});
+  const Dataset test = load_dataset("synthetic-digits", Part::test, {"", 1, 50});
+  Context ctx = make_context({.backend = BackendKind::cpu, .threads = 1});
+  TrainConfig config = small_run();
+  config.permute_pixels = 5;
+  const auto [asked, asked_weights] = trained(config, train, test);
+  const Dataset moved = draw_augmented(ctx, train, config, 0, 1),
+                moved_test = draw_augmented(ctx, test, config, 0, 1);
+  EXPECT_NE(moved.images, train.images);
+  config.permute_pixels = 0;
+  const auto [got, weights] = trained(config, moved, moved_test);
+  EXPECT_EQ(asked.test.sums.loss_sum, got.test.sums.loss_sum);
+  EXPECT_EQ(asked.epochs.back().val_loss, got.epochs.back().val_loss);
+  ASSERT_EQ(asked_weights.tensors.size(), weights.tensors.size());
+  for (std::size_t i = 0; i < weights.tensors.size(); ++i)
+    EXPECT_EQ(asked_weights.tensors[i].data, weights.tensors[i].data);
+}
+
+// The draws belong to the step, wherever the run was interrupted.
+TEST(Augmentation, ResumedRunsDrawTheSame) {
+  const Dataset train = load_dataset("synthetic-digits", Part::train, {"", 1, 100});
+  const Dataset test = load_dataset("synthetic-digits", Part::test, {"", 1, 50});
+  TrainConfig config = small_run();
+  for (const char* setting :
+       {"random_resized_crop=0.3", "flip=true", "cutout=7", "mixup=0.5", "permute_pixels=3"})
+    set_augmentation(config, setting);
+  const TensorFile whole = trained(config, train, test).second;
+  const TensorFile resumed = trained(config, train, test, 7).second;
+  config.cutout = 0;
+  const TensorFile other = trained(config, train, test).second;
+  for (std::size_t i = 0; i < whole.tensors.size(); ++i) {
+    EXPECT_EQ(whole.tensors[i].data, resumed.tensors[i].data);
+    EXPECT_NE(whole.tensors[i].data, other.tensors[i].data);
+  }
 }
 
 }  // namespace
