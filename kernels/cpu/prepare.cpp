@@ -13,6 +13,45 @@
 #include "kernels/cpu/prepare_augmented.h"
 
 namespace lamina::cpu {
+
+void fill_levels(const PrepareOpts& opts,
+                 const Colour& colour,
+                 std::int64_t channels,
+                 float* table) {
+  for (std::int64_t c = 0; c < channels; ++c) {
+    const double shift = opts.augment.colour > 0 ? colour.shift[c] : 0;
+    for (std::int64_t level = 0; level < kLevels; ++level)
+      table[c * kLevels + level] = static_cast<float>(
+          (static_cast<double>(level) / 255.0 + shift - opts.mean[c]) / opts.stddev[c]);
+  }
+}
+
+void normalise(const std::uint8_t* pixels,
+               std::int64_t count,
+               std::int64_t channels,
+               const float* table,
+               float* out) {
+  if (channels == 1) {
+    for (std::int64_t i = 0; i < count; ++i) out[i] = table[pixels[i]];
+    return;
+  }
+  if (channels == 3) {  // a number that the compiler knows
+    for (std::int64_t i = 0; i < count; i += 3)
+      for (std::int64_t c = 0; c < 3; ++c) out[i + c] = table[c * kLevels + pixels[i + c]];
+    return;
+  }
+  for (std::int64_t i = 0; i < count; i += channels)
+    for (std::int64_t c = 0; c < channels; ++c) out[i + c] = table[c * kLevels + pixels[i + c]];
+}
+
+void widen(
+    const float* from, std::int64_t pixels, std::int64_t channels, std::int64_t wide, float* to) {
+  for (std::int64_t i = 0; i < pixels; ++i) {
+    std::copy_n(from + i * channels, channels, to + i * wide);
+    std::fill_n(to + i * wide + channels, wide - channels, 0.0f);
+  }
+}
+
 namespace {
 
 // Without anything that is drawn.
