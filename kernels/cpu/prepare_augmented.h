@@ -29,9 +29,9 @@ struct PrepareArgs {
   const PrepareOpts& opts;
   const StepState& state;
   Shape in;
-  const std::uint8_t* images;
-  const std::int32_t* order;   // from the cursor on
-  const std::int32_t* pixels;  // null: none
+  const std::uint8_t* images = nullptr;
+  const std::int32_t* order = nullptr;   // from the cursor on
+  const std::int32_t* pixels = nullptr;  // null: none
   Tensor x;
 };
 
