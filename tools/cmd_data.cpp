@@ -220,7 +220,8 @@ void add_data_dir(CLI::App& command, std::string& data_dir) {
 
 void add_data_opts(CLI::App& command, DataOpts& opts) {
   add_data_dir(command, opts.root);
-  command.add_option("--seed", opts.seed, "of generated data")->capture_default_str();
+  command.add_option("--seed", opts.seed, "of generated data and of augmentation")
+      ->capture_default_str();
   command.add_option("--image-size", opts.image_size, "side of the squares of photographs")
       ->capture_default_str();
   command.add_option("--skip-bad", opts.skip_bad, "leave out up to N damaged photographs")
