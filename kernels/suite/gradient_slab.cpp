@@ -98,20 +98,23 @@ void known(Table& table) {
       failures.push_back(fmt::format("w is {}, not -1.5", values.at("w")[0]));
     return failures;
   });
-  table.verify("find_overflow/known", "find", [](Context& ctx) {
-    Problem problem{.name = "find_overflow/known", .pass = "find", .dtype = DType::f32};
-    Values dw(kMoreThanAGrid, 1.0);
-    dw[dw.size() - 2] = std::numeric_limits<double>::infinity();
-    dw[dw.size() / 2] = std::numeric_limits<double>::quiet_NaN();
-    problem.slots = {state_slot({}, Role::inout), in("dw", features(1, kMoreThanAGrid), dw)};
-    problem.body = [](Call& call) { find_overflow(call.ctx(), call.state(), call["dw"], 5); };
-    const auto bytes = execute(ctx, DType::f32, problem).bytes.at("state");
-    const auto* const state = reinterpret_cast<const StepState*>(bytes.data());
-    std::vector<std::string> failures;
-    if (state->overflow_at != 5 + static_cast<std::int64_t>(dw.size() / 2))
-      failures.push_back(fmt::format("the first is {}", state->overflow_at));
-    return failures;
-  });
+  // In the middle, and behind what the threads of a grid see in their first round.
+  for (const std::int64_t bad : {kMoreThanAGrid / 2, kMoreThanAGrid - 2}) {
+    table.verify(fmt::format("find_overflow/{}", bad), "find", [bad](Context& ctx) {
+      Problem problem{.name = "find_overflow/known", .pass = "find", .dtype = DType::f32};
+      Values dw(kMoreThanAGrid, 1.0);
+      dw.back() = std::numeric_limits<double>::infinity();
+      dw[static_cast<std::size_t>(bad)] = std::numeric_limits<double>::quiet_NaN();
+      problem.slots = {state_slot({}, Role::inout), in("dw", features(1, kMoreThanAGrid), dw)};
+      problem.body = [](Call& call) { find_overflow(call.ctx(), call.state(), call["dw"], 5); };
+      const auto bytes = execute(ctx, DType::f32, problem).bytes.at("state");
+      const auto* const state = reinterpret_cast<const StepState*>(bytes.data());
+      std::vector<std::string> failures;
+      if (state->overflow_at != 5 + bad)
+        failures.push_back(fmt::format("the first is {}, not {}", state->overflow_at, 5 + bad));
+      return failures;
+    });
+  }
 }
 
 }  // namespace

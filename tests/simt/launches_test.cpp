@@ -30,7 +30,12 @@ std::int64_t launches_of_a_step(const std::string& net, DType dtype) {
   ctx.copy_in(state, &now, sizeof now);
   const Buffer arena = ctx.allocate(walk.arena_bytes());
   walk.bind(arena.bytes_at(0), state);
-  TrainStep step(ctx, walk, optimizer, metrics.device(), state, false);
+  TrainStep step(ctx,
+                 {.walk = &walk,
+                  .optimizer = &optimizer,
+                  .metrics = metrics.device(),
+                  .state = state,
+                  .record = false});
   const simt::SimtDevice& device = simt::device_of(ctx);
   const std::int64_t before = device.submitted();
   step.run(0, 1);

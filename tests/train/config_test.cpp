@@ -10,6 +10,7 @@
 #include "engine/train/early_stopping.h"
 #include "engine/train/recipes.h"
 #include "nets/registry.h"
+#include "tests/files/temp_folder.h"
 
 namespace lamina {
 namespace {
@@ -82,13 +83,61 @@ TEST(Config, JsonRoundTripsEveryField) {
 
 TEST(Recipes, EveryRecipeIsComplete) {
   for (const Recipe& recipe : recipes()) {
-    const TrainConfig config = recipe_config(recipe.name);
+    SCOPED_TRACE(recipe.name);
+    TrainConfig config = recipe_config(recipe.name);
+    if (recipe.name.starts_with("imagenet/")) {
+      EXPECT_EQ(config.data, "") << "whose photographs are anyone's";
+      config.data = "synthetic-images";
+    }
     config.check();
     build_net(config.net);
     EXPECT_EQ(config.recipe, recipe.name);
+    EXPECT_FALSE(recipe.about.empty());
+    for (const auto& [key, values] : recipe.sweep)
+      for (const std::string& value : values) TrainConfig().set(key, value);
   }
   EXPECT_NE(error_of([] { recipe_config("mnist-000/lenet_nb"); }).find("mnist-000/lenet_bn"),
             std::string::npos);
+}
+
+TEST(Recipes, AFileOfOnesOwn) {
+  const TempFolder folder;
+  const std::string path = (folder.path() / "mine.json").string();
+  const auto written = [&](const std::string& text) {
+    put(path, text);
+    return path;
+  };
+  const TrainConfig config = recipe_config(written(R"({
+    // what changes
+    "base": "mnist-000/lenet_bn", "lr": 0.5, "milestones": "3,5", "flip": true})"));
+  EXPECT_EQ(config.net, "lenet_bn");
+  EXPECT_EQ(config.lr, 0.5);
+  EXPECT_EQ(config.weight_decay, 1e-3);
+  EXPECT_EQ(config.milestones, "3,5");
+  EXPECT_TRUE(config.flip);
+  EXPECT_EQ(config.recipe, path);
+
+  // What `lamina recipes NAME` prints is such a file, with the same settings.
+  for (const Recipe& recipe : recipes()) {
+    const Recipe again = find_recipe(written(recipe_json(recipe)));
+    TrainConfig a = recipe_config(recipe.name), b = recipe_config(path);
+    b.recipe = a.recipe;
+    EXPECT_EQ(a.to_json(), b.to_json());
+    EXPECT_EQ(again.about, recipe.about);
+    EXPECT_EQ(again.sweep.size(), recipe.sweep.size());
+  }
+
+  const auto refused = [&](const std::string& text, const std::string& what) {
+    const std::string error = error_of([&] { recipe_config(written(text)); });
+    EXPECT_NE(error.find(path), std::string::npos) << error;
+    EXPECT_NE(error.find(what), std::string::npos) << error;
+  };
+  refused("{\"lr\": ", "JSON");
+  refused("[1, 2]", "JSON object");
+  refused("{\"lr\": [1]}", "'lr' must be");
+  refused("{\"lrr\": 1}", "lrr");
+  refused("{\"sweep\": {\"lr\": 1}}", "list");
+  refused("{\"about\": 1}", "text");
 }
 
 TEST(EarlyStopping, CountsEpochsThatAreNotBelowTheRoundedBest) {
