@@ -50,8 +50,10 @@ Graph build_configured(TrainConfig& config, const Dataset& dataset) {
 }
 
 void remove_run(const RunPaths& paths) {
-  for (const auto& old : {paths.state, paths.weights, paths.average, paths.report, paths.result})
+  for (const auto& old :
+       {paths.state, paths.weights, paths.average, paths.report, paths.result, paths.events}) {
     std::filesystem::remove(old);
+  }
 }
 
 }  // namespace

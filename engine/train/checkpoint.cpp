@@ -33,7 +33,8 @@ RunPaths::RunPaths(std::filesystem::path run)
       weights(folder / "weights.safetensors"),
       average(folder / "average.safetensors"),
       report(folder / "report.html"),
-      result(folder / "result.json") {}
+      result(folder / "result.json"),
+      events(folder / "events.out.tfevents.lamina") {}
 
 void save_checkpoint(const std::filesystem::path& path,
                      const TrainedParts& parts,

@@ -32,7 +32,7 @@ struct TrainProgress {
 
 struct RunPaths {
   explicit RunPaths(std::filesystem::path folder);
-  std::filesystem::path folder, config, state, weights, average, report, result;
+  std::filesystem::path folder, config, state, weights, average, report, result, events;
 };
 
 // What a checkpoint holds besides the progress. average may be null.

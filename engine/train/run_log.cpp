@@ -143,9 +143,12 @@ RunLog::RunLog(fs::path folder, int keep_epochs)
 }
 
 void RunLog::append(const EpochRow& row) {
-  append_to_file(csv_, csv_line(row));
+  const std::string line = csv_line(row);
+  append_to_file(csv_, line);
   append_to_file(jsonl_, json_line(row));
-  rows_.push_back(row);
+  // As the file has it, so that a run that goes on knows no other numbers than one left alone.
+  rows_.emplace_back();
+  parse_row(std::string_view(line).substr(0, line.size() - 1), rows_.back());
 }
 
 }  // namespace lamina

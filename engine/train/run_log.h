@@ -36,6 +36,7 @@ class RunLog {
 
   // On the disk when it returns. A full disk leaves whole lines.
   void append(const EpochRow& row);
+  // As the files have them.
   const std::vector<EpochRow>& rows() const { return rows_; }
 
  private:

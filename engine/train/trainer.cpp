@@ -177,6 +177,7 @@ TrainOutcome Trainer::run(const TrainHooks& hooks, bool resume) {
     }
   }
   log_ = std::make_unique<RunLog>(paths_.folder, static_cast<int>(progress.epoch));
+  events_ = std::make_unique<EventFile>(paths_.events, log_->rows(), progress.step_losses);
 
   TrainOutcome outcome;
   while (!progress.finished && !outcome.interrupted) {
@@ -186,11 +187,15 @@ TrainOutcome Trainer::run(const TrainHooks& hooks, bool resume) {
     report_skips(hooks, progress.device, skipped);
     const EpochRow row = finish_epoch(progress);
     log_->append(row);
+    events_->append(log_->rows().back(), progress.step_losses);
     if (hooks.on_epoch) hooks.on_epoch(row);
     save(progress);
     outcome.interrupted = !progress.finished && hooks.stop_requested && hooks.stop_requested();
   }
-  if (outcome.interrupted) save(progress);
+  if (outcome.interrupted) {
+    events_->append(progress.step_losses);
+    save(progress);
+  }
   write_safetensors(paths_.weights, m.model.state_dict());
   if (m.average) write_safetensors(paths_.average, m.average->model().state_dict());
   outcome.stopped_early = progress.stopped_early;
@@ -255,7 +260,9 @@ void Trainer::train_epoch(const TrainHooks& hooks, TrainProgress& progress, bool
         config_.save_every > 0 && progress.step / config_.save_every > before / config_.save_every;
     if (interrupted || save_now) read_device(progress);
     if (interrupted) return;
-    if (save_now) save(progress);
+    if (!save_now) continue;
+    events_->append(progress.step_losses);
+    save(progress);
   }
   read_device(progress);
 }

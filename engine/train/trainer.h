@@ -10,6 +10,7 @@
 #include "engine/train/early_stopping.h"
 #include "engine/train/report.h"
 #include "engine/train/run_log.h"
+#include "engine/train/tensorboard.h"
 
 namespace lamina {
 
@@ -80,6 +81,7 @@ class Trainer {
   EarlyStopping stopping_;
   std::unique_ptr<Schedule> schedule_;
   std::unique_ptr<RunLog> log_;
+  std::unique_ptr<EventFile> events_;
   std::string started_;
   double epoch_rate_ = 0;  // of the last update of the epoch
   double data_wait_ = 0;   // seconds of this epoch
