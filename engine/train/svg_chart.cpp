@@ -58,6 +58,11 @@ class Drawing {
     }
     if (chart_.from_zero) y_.include(0);
     x_.widen(0.5);
+    if (chart_.percent && y_.low() == y_.high()) {  // no share is below 0 or above 1
+      const double share = y_.low();
+      y_.include(std::max(0.0, share - 0.1));
+      y_.include(std::min(1.0, share + 0.1));
+    }
     y_.widen(y_.low() == 0 ? 1 : std::abs(y_.low()) * 0.1);
     y_.round_out(chart_.percent ? 1 : std::numeric_limits<double>::infinity());
   }

@@ -153,6 +153,17 @@ TEST(line_chart, breaks_the_line_where_values_are_missing) {
   expect_contains(svg, "<title>epoch 4, train: 1</title>");
 }
 
+TEST(line_chart, shows_no_shares_that_cannot_be) {
+  for (const double share : {0.0, 1.0}) {
+    LineChart chart{.description = "d", .x_name = "epoch", .percent = true};
+    chart.lines.push_back({"train", {{1, share}, {2, share}}});
+    const std::string svg = line_chart_svg(chart);
+    EXPECT_EQ(svg.find(">-"), std::string::npos) << share;
+    EXPECT_EQ(svg.find(">110"), std::string::npos) << share;
+    expect_contains(svg, share == 0 ? ">10\xC2\xA0%<" : ">90\xC2\xA0%<");
+  }
+}
+
 TEST(line_chart, keeps_the_labels_of_lines_that_meet_apart) {
   LineChart chart{.description = "d", .x_name = "epoch"};
   chart.lines.push_back({"train", {{1, 3}, {2, 1.0}}});
