@@ -129,6 +129,7 @@ std::string report_html(const RunReport& report) {
       {"epochs", epochs_section(report)},
       {"classes", classes_section(report)},
       {"mistakes", mistakes_section(report)},
+      {"features", features_section(report)},
       {"layers", layers_section(report)},
       {"settings", settings_section(report)},
   };

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "engine/train/feature_maps.h"
 #include "engine/train/run_log.h"
 
 namespace lamina {
@@ -23,6 +24,15 @@ struct Mistake {
   std::vector<std::uint8_t> pixels;  // [h,w,c]; c is 1 (grey) or 3 (red, green, blue)
 };
 
+// What the first convolutions make of a test image.
+struct FeatureView {
+  std::int64_t index = 0;  // in the test set
+  int label = 0;
+  std::int64_t h = 0, w = 0, c = 0;
+  std::vector<std::uint8_t> pixels;  // [h,w,c], as a mistake's
+  std::vector<FeatureMaps> layers;
+};
+
 // Sections whose data is empty are left out.
 struct RunReport {
   std::string title, net, data, device, started;
@@ -34,7 +44,8 @@ struct RunReport {
   std::vector<std::string> class_names;  // a net may have more outputs than the data have classes
   std::vector<std::int64_t> confusion;   // [label, prediction] counts, classes x classes
   std::vector<Mistake> mistakes;         // in the order to show them
-  std::string summary_text;              // the layer table, preformatted
+  FeatureView features;
+  std::string summary_text;  // the layer table, preformatted
 };
 
 // Equal reports give equal bytes.

@@ -17,11 +17,6 @@ constexpr std::size_t kMostMatrixClasses = 40;
 constexpr std::size_t kMostConfusions = 30;
 constexpr std::int64_t kTinyImage = 96;
 
-std::string class_name(const RunReport& report, std::int64_t number) {
-  const bool known = number >= 0 && std::size_t(number) < report.class_names.size();
-  return known ? escape_html(report.class_names[std::size_t(number)]) : fmt::format("{}", number);
-}
-
 // The matrix with its names.
 class Confusion {
  public:
@@ -160,6 +155,11 @@ std::string most_often(const Confusion& confusion, const std::vector<Pair>& pair
 }
 
 }  // namespace
+
+std::string class_name(const RunReport& report, std::int64_t number) {
+  const bool known = number >= 0 && std::size_t(number) < report.class_names.size();
+  return known ? escape_html(report.class_names[std::size_t(number)]) : fmt::format("{}", number);
+}
 
 std::string classes_section(const RunReport& report) {
   const Confusion confusion(report);

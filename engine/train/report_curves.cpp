@@ -15,6 +15,8 @@ namespace {
 // More than twice as many points are drawn as the mean and the spread of that many runs of steps.
 constexpr std::size_t kMostStepPoints = 240;
 constexpr std::size_t kMostOpenRows = 12;
+// Of so few classes, the right one is among five nearly always.
+constexpr std::size_t kFewClasses = 10;
 // Losses that fall further than this by a factor are drawn on a logarithmic axis.
 constexpr double kLinearSpan = 20;
 
@@ -57,24 +59,38 @@ std::string loss_figure(const RunReport& report) {
   return figure("Loss", chart, caption);
 }
 
-std::string accuracy_figure(const RunReport& report) {
-  LineChart chart{.description = "Accuracy after each epoch",
+std::string share_figure(const RunReport& report,
+                         const std::string& name,
+                         double EpochRow::*train,
+                         double EpochRow::*val) {
+  const std::string lower = "a" + name.substr(1);
+  LineChart chart{.description = name + " after each epoch",
                   .x_name = "epoch",
-                  .lines = {line_of(report.epochs, "train", &EpochRow::train_acc)},
+                  .lines = {line_of(report.epochs, "train", train)},
                   .percent = true};
   const std::vector<EpochRow> validated = with_validation(report.epochs);
   std::string caption =
-      fmt::format("Last training accuracy {}.", percent(report.epochs.back().train_acc));
+      fmt::format("Last training {} {}.", lower, percent(report.epochs.back().*train));
   if (!validated.empty()) {
-    chart.lines.push_back(line_of(validated, "val", &EpochRow::val_acc));
+    chart.lines.push_back(line_of(validated, "val", val));
     const auto top = std::max_element(
-        validated.begin(), validated.end(), [](const EpochRow& a, const EpochRow& b) {
-          return a.val_acc < b.val_acc;
+        validated.begin(), validated.end(), [&](const EpochRow& a, const EpochRow& b) {
+          return a.*val < b.*val;
         });
     caption = fmt::format(
-        "Highest validation accuracy {} in epoch {}.", percent(top->val_acc), top->epoch);
+        "Highest validation {} {} in epoch {}.", lower, percent((*top).*val), top->epoch);
   }
-  return figure("Accuracy", chart, caption);
+  return figure(name, chart, caption);
+}
+
+std::string accuracy_figure(const RunReport& report) {
+  return share_figure(report, "Accuracy", &EpochRow::train_acc, &EpochRow::val_acc);
+}
+
+std::string accuracy5_figure(const RunReport& report) {
+  if (report.class_names.size() <= kFewClasses) return "";
+  return share_figure(
+      report, "Accuracy in the first five", &EpochRow::train_acc5, &EpochRow::val_acc5);
 }
 
 bool spans_decades(const std::vector<ChartPoint>& points) {
@@ -92,8 +108,7 @@ std::string step_loss_figure(const RunReport& report) {
   LineChart chart{.description = "Training loss by optimizer step",
                   .x_name = "step",
                   .lines = {{"train", {}}},
-                  .from_zero = true,
-                  .markers = false};
+                  .from_zero = true};
   std::vector<ChartPoint>& points = chart.lines[0].points;
   std::string caption = "Training loss of each recorded step.";
   if (losses.size() <= 2 * kMostStepPoints) {
@@ -117,6 +132,7 @@ std::string step_loss_figure(const RunReport& report) {
                           losses.size() / kMostStepPoints);
   }
   chart.log_y = spans_decades(points);
+  chart.markers = points.size() == 1;  // which is no line
   if (chart.log_y) caption += " Logarithmic axis.";
   return figure("Loss by step", chart, caption);
 }
@@ -134,6 +150,41 @@ std::string rate_figure(const RunReport& report) {
                 chart,
                 constant ? fmt::format("Constant at {}.", significant(first))
                          : std::string("At the end of each epoch."));
+}
+
+bool waited_for_data(const RunReport& report) {
+  return std::any_of(report.epochs.begin(), report.epochs.end(), [](const EpochRow& row) {
+    return row.data_wait > 0;
+  });
+}
+
+std::string speed_figure(const RunReport& report) {
+  const LineChart chart{.description = "Training images per second in each epoch",
+                        .x_name = "epoch",
+                        .lines = {line_of(report.epochs, "img/s", &EpochRow::images_per_second)},
+                        .from_zero = true};
+  double images = 0, seconds = 0;
+  for (const EpochRow& row : report.epochs) {
+    images += row.images_per_second * row.seconds;
+    seconds += row.seconds;
+  }
+  std::string caption = "Training alone, without validation.";
+  if (std::isfinite(images) && seconds > 0) {
+    caption = fmt::format("{} images/s over all epochs, validation left out.",
+                          grouped(std::llround(images / seconds)));
+  }
+  if (!waited_for_data(report)) caption += " The device never waited for data.";
+  return figure("Speed", chart, caption);
+}
+
+std::string wait_figure(const RunReport& report) {
+  if (!waited_for_data(report)) return "";
+  const LineChart chart{.description = "Share of each epoch in which the device waited for data",
+                        .x_name = "epoch",
+                        .lines = {line_of(report.epochs, "wait", &EpochRow::data_wait)},
+                        .percent = true,
+                        .from_zero = true};
+  return figure("Waiting for data", chart, "Share of the time in which the device had no batch.");
 }
 
 std::string epoch_line(const EpochRow& row, bool validation, bool best) {
@@ -174,10 +225,28 @@ const EpochRow* best_epoch(const RunReport& report) {
 
 std::string curves_section(const RunReport& report) {
   if (report.epochs.empty() && report.step_losses.empty()) return "";
+  std::vector<std::string> figures;
+  const auto add = [&](std::string figure) {
+    if (!figure.empty()) figures.push_back(std::move(figure));
+  };
+  if (!report.epochs.empty()) {
+    add(loss_figure(report));
+    add(accuracy_figure(report));
+    add(accuracy5_figure(report));
+  }
+  if (!report.step_losses.empty()) add(step_loss_figure(report));
+  if (!report.epochs.empty()) {
+    add(rate_figure(report));
+    add(speed_figure(report));
+    add(wait_figure(report));
+  }
+  // Rows of two, and of an odd number the last three beside each other: no row has a hole.
+  const std::size_t small = figures.size() >= 5 && figures.size() % 2 == 1 ? 3 : 0;
   std::string html = "<section id=\"curves\"><h2>Curves</h2>\n<div class=\"charts\">\n";
-  if (!report.epochs.empty()) html += loss_figure(report) + accuracy_figure(report);
-  if (!report.step_losses.empty()) html += step_loss_figure(report);
-  if (!report.epochs.empty()) html += rate_figure(report);
+  for (std::size_t i = 0; i < figures.size(); ++i) {
+    if (i + small == figures.size()) html += "</div>\n<div class=\"charts small\">\n";
+    html += figures[i];
+  }
   return html + "</div></section>\n";
 }
 

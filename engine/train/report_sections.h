@@ -16,5 +16,10 @@ const EpochRow* best_epoch(const RunReport& report);  // lowest validation loss;
 // report_classes.cpp
 std::string classes_section(const RunReport& report);
 std::string mistakes_section(const RunReport& report);
+std::string class_name(const RunReport& report,
+                       std::int64_t number);  // escaped; its number without a name
+
+// report_features.cpp
+std::string features_section(const RunReport& report);
 
 }  // namespace lamina

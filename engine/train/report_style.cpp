@@ -49,6 +49,9 @@ section { margin: 20px 0 0; padding: 22px 24px 24px; background: var(--card);
 .headline dd { margin: 0; font-size: 19px; font-weight: 550; }
 
 .charts { display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 28px 32px; }
+.charts + .charts { margin-top: 28px; }
+.charts.small { grid-template-columns: repeat(3, minmax(0, 1fr)); gap: 28px 24px; }
+.charts.small .chart text { font-size: 16px; }
 .chart { display: block; width: 100%; height: auto; overflow: visible; }
 .chart text { font-size: 12.5px; fill: var(--text); }
 .chart .axis, .chart .value { fill: var(--soft); }
@@ -106,6 +109,16 @@ tbody tr + tr > * { border-top: 1px solid var(--rule); }
               border: 1px solid var(--rule); border-radius: 6px; background: #808080; }
 .images img.tiny { image-rendering: pixelated; }
 .images figcaption { margin-top: 6px; font-size: 13.5px; line-height: 1.35; overflow-wrap: anywhere; }
+.maps { display: grid; grid-template-columns: repeat(auto-fill, minmax(84px, 1fr));
+        gap: 8px; margin-bottom: 8px; }
+.maps img { display: block; width: 100%; aspect-ratio: 1; object-fit: contain;
+            image-rendering: pixelated; border: 1px solid var(--rule); border-radius: 4px; }
+.layer { display: grid; grid-template-columns: 190px minmax(0, 1fr); gap: 6px 24px;
+         padding: 14px 0 6px; }
+.layer + .layer { border-top: 1px solid var(--rule); }
+.layer figcaption { margin: 0; overflow-wrap: anywhere; }
+.layer figcaption b { display: block; color: var(--text); font-size: 15px; }
+.layer .maps.one { grid-template-columns: minmax(0, 150px); }
 .images b { color: var(--text); }
 
 pre { margin: 0; font: 12.5px/1.45 ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono",
@@ -117,10 +130,10 @@ details[open] > summary { margin-bottom: 10px; }
   body { padding: 20px 12px 40px; }
   h1 { font-size: 24px; }
   section { margin-top: 12px; padding: 16px 14px 18px; }
-  .headline, .charts, .split { grid-template-columns: minmax(0, 1fr); }
+  .headline, .charts, .charts.small, .split, .layer { grid-template-columns: minmax(0, 1fr); }
   .headline .big { font-size: 46px; }
   .headline dl { grid-template-columns: repeat(2, minmax(0, 1fr)); }
-  .chart text { font-size: 15.5px; }
+  .chart text, .charts.small .chart text { font-size: 15.5px; }
   .confusion { font-size: 12px; }
   .confusion { width: 100%; }
   .confusion td { min-width: 24px; width: auto; height: 28px; }
@@ -131,6 +144,7 @@ details[open] > summary { margin-bottom: 10px; }
   .bar::before { left: 7px; width: calc((100% - 14px) * var(--share)); }
   .images { grid-template-columns: repeat(3, minmax(0, 1fr)); gap: 14px 10px; }
   .images figcaption { font-size: 13px; }
+  .maps { grid-template-columns: repeat(auto-fill, minmax(76px, 1fr)); gap: 6px; }
 }
 @media print {
   body { max-width: none; padding: 0; }

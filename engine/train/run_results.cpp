@@ -53,6 +53,13 @@ EvalResult evaluate_with_mistakes(Evaluator& evaluator,
   return result;
 }
 
+FeatureView first_image(const Dataset& dataset) {
+  FeatureView view{.label = dataset.labels.front(), .h = dataset.h, .w = dataset.w, .c = dataset.c};
+  view.pixels.assign(dataset.images.begin(),
+                     dataset.images.begin() + dataset.h * dataset.w * dataset.c);
+  return view;
+}
+
 std::string result_json(const RunReport& report) {
   nlohmann::ordered_json json;
   json["net"] = report.net;

@@ -19,6 +19,9 @@ EvalResult evaluate_with_mistakes(Evaluator& evaluator,
                                   std::size_t keep,
                                   std::vector<Mistake>& mistakes);
 
+// Image 0, without the layers.
+FeatureView first_image(const Dataset& dataset);
+
 // {"net": ..., "test_accuracy": ..., ...}; equal runs give equal text.
 std::string result_json(const RunReport& report);
 

@@ -35,7 +35,8 @@ RunReport full_report(int epochs) {
                              .has_val = true,
                              .lr = 1e-3,
                              .seconds = 2.5,
-                             .images_per_second = 19'200});
+                             .images_per_second = 19'200,
+                             .data_wait = 0.125});
   }
   for (int i = 1; i <= 900; ++i) report.step_losses.emplace_back(10 * i, 2.0 / i);
   report.test_loss = 0.25;
@@ -60,6 +61,9 @@ RunReport full_report(int epochs) {
                  .c = 3,
                  .pixels = {255, 0, 0, 0, 0, 255}};
   report.mistakes = {grey, colour};
+  report.features = {.index = 7, .label = 1, .h = 1, .w = 2, .c = 1, .pixels = {0, 255}};
+  const float values[] = {-1, 8, 0, 8, 1, 8};  // [3,1,2]
+  report.features.layers = {draw_features("conv<1>", {1, 3, 1, 2}, values, {.maps = 1})};
   report.summary_text = "Layer   <Output>\nconv & pool";
   return report;
 }
@@ -102,7 +106,7 @@ TEST(report, needs_nothing_from_outside) {
     EXPECT_EQ(html.substr(at + 5, 22), "data:image/png;base64,");
     ++images;
   }
-  EXPECT_EQ(images, 2u);
+  EXPECT_EQ(images, 2u + 1 + 1);  // mistakes, the first image, its map
   expect_contains(html, "prefers-color-scheme: dark");
   expect_contains(html, "name=\"viewport\"");
 }
@@ -128,9 +132,31 @@ TEST(report, shows_the_results) {
                            "no. 1,234",
                            "241.2 KiB",
                            "2024-01-02 03:04:05",
-                           "12.5\xC2\xA0s"}) {
+                           "12.5\xC2\xA0s",
+                           "19,200 images/s over all epochs",
+                           "<title>epoch 5, wait: 12.50",
+                           "test image no. 7, of class &lt;b&gt;",
+                           "conv&lt;1&gt;</b>2 maps of 3\xC2\xA0x\xC2\xA0"
+                           "1, the first 1<br/>black -1, white 1<"}) {
     expect_contains(html, part);
   }
+}
+
+TEST(report, leaves_no_hole_between_the_curves) {
+  // Loss, accuracy, step loss, learning rate, speed, waiting; then without waiting.
+  RunReport report = full_report(3);
+  const std::string small = "class=\"charts small\"";
+  std::string html = report_html(report);
+  EXPECT_EQ(html.find(small), std::string::npos);
+  for (EpochRow& row : report.epochs) row.data_wait = 0;
+  html = report_html(report);
+  EXPECT_EQ(markup_error(html), "");
+  expect_contains(html, small);
+  EXPECT_LT(html.find(">Accuracy</h3>"), html.find(small));
+  EXPECT_LT(html.find(small), html.find(">Loss by step</h3>"));
+  // A single step is a dot.
+  report.step_losses.resize(1);
+  expect_contains(report_html(report), "<title>step 10, train: 2</title>");
 }
 
 TEST(report, marks_the_best_epoch_by_validation_loss) {
@@ -148,17 +174,62 @@ TEST(report, leaves_out_what_is_not_there) {
   report.class_names.clear();
   report.mistakes.clear();
   report.memory.clear();
+  report.features.layers.clear();
+  for (EpochRow& row : report.epochs) row.data_wait = 0;
   report.summary_text.clear();
   report.test_count = 0;
   std::string html = report_html(report);
-  for (const char* id : {"id=\"classes\"", "id=\"mistakes\"", "id=\"layers\"", "Memory plan"})
+  for (const char* id : {"id=\"classes\"",
+                         "id=\"mistakes\"",
+                         "id=\"features\"",
+                         "id=\"layers\"",
+                         "Memory plan",
+                         "Waiting for data",
+                         "Accuracy in the first five"}) {
     EXPECT_EQ(html.find(id), std::string::npos) << id;
+  }
+  expect_contains(html, "The device never waited for data.");
   expect_contains(html, "Validation accuracy");
   for (EpochRow& row : report.epochs) row.has_val = false;
   html = report_html(report);
   expect_contains(html, "not validated, not tested");
   EXPECT_EQ(html.find("val loss"), std::string::npos);
   EXPECT_EQ(markup_error(html), "");
+}
+
+TEST(report, shows_the_first_five_where_there_are_many_classes) {
+  RunReport report = full_report(3);
+  report.class_names.assign(11, "name");
+  report.confusion.assign(121, 1);
+  for (EpochRow& row : report.epochs) row.val_acc5 = row.epoch == 2 ? 0.987 : 0.5;
+  const std::string html = report_html(report);
+  EXPECT_EQ(markup_error(html), "");
+  expect_contains(html, "Highest validation accuracy in the first five 98.70\xC2\xA0% in epoch 2.");
+}
+
+TEST(feature_maps, share_one_scale_and_fit) {
+  // [4,6,2]: blocks of two by two pixels; the last channel is beyond the pictures asked for.
+  std::vector<float> values;
+  for (int y = 0; y < 4; ++y) {
+    for (int x = 0; x < 6; ++x) {
+      values.push_back(float(y / 2 * 3 + x / 2) + (x % 2 == 0 ? -0.5F : 0.5F));
+      values.push_back(std::nanf(""));
+    }
+  }
+  const FeatureMaps maps = draw_features("conv", {1, 4, 6, 2}, values, {.maps = 1, .side = 3});
+  EXPECT_EQ(maps.h, 4);
+  EXPECT_EQ(maps.c, 2);
+  EXPECT_EQ(maps.tile_h, 2);
+  EXPECT_EQ(maps.tile_w, 3);
+  EXPECT_EQ(maps.low, 0);
+  EXPECT_EQ(maps.high, 5);
+  ASSERT_EQ(maps.tiles.size(), 1u);
+  EXPECT_EQ(maps.tiles[0], (std::vector<std::uint8_t>{0, 51, 102, 153, 204, 255}));
+  // The maps of one layer share the scale; what is no number is black.
+  const float mixed[] = {0, 10, std::nanf(""), 5, 2, 0};  // [3,1,2]
+  const FeatureMaps two = draw_features("conv", {1, 3, 1, 2}, mixed);
+  EXPECT_EQ(two.tiles[0], (std::vector<std::uint8_t>{0, 0, 51}));
+  EXPECT_EQ(two.tiles[1], (std::vector<std::uint8_t>{255, 128, 0}));
 }
 
 TEST(report, survives_a_run_that_diverged) {
