@@ -9,7 +9,8 @@ seed=${3:-$(date +%s)}
 RANDOM=$seed
 echo "seed $seed (repeat with: kill_resume_test.sh LAMINA $tries $seed)"
 
-settings=(--net lenet_bn --data synthetic-digits --limit 3000 --val-split 0.2 --epochs 3 --batch 64 --lr 1e-3 --save-every 5 --threads 2)
+events=events.out.tfevents.lamina
+settings=(--net lenet_bn --data synthetic-digits --limit 3000 --val-split 0.2 --epochs 3 --batch 64 --lr 1e-3 --save-every 5 --log-every 7 --threads 2)
 expect 0 'test accuracy' train "${settings[@]}" --out whole
 start=$(date +%s%N)
 expect 0 'test accuracy' train "${settings[@]}" --out again # timed: the first start reads files in
@@ -49,6 +50,8 @@ for try in $(seq "$tries"); do
   fi
   check "try $try: the weights are equal" cmp -s "try$try/weights.safetensors" whole/weights.safetensors
   check "try $try: the logs have equal losses" cmp -s <(cut -d, -f1-7 "try$try/log.csv") <(cut -d, -f1-7 whole/log.csv)
+  # Records of equal steps are of one length, whatever their times.
+  check "try $try: the events are those of all steps" test "$(wc -c <"try$try/$events")" -eq "$(wc -c <"whole/$events")"
   check "try $try: no temporary is left behind" test -z "$(find "try$try" -name '*.tmp*')"
   total_killed=$((total_killed + killed))
   rm -rf "try$try"
