@@ -290,7 +290,8 @@ TEST(RefAgainstTorch, EveryOp) {
       ASSERT_EQ(values.size(), want.size()) << name;
       ++compared;
       for (std::size_t i = 0; i < want.size(); ++i)
-        EXPECT_NEAR(values[i], want[i], tolerance * (1 + std::abs(want[i]))) << name << "[" << i << "]";
+        EXPECT_NEAR(values[i], want[i], tolerance * (1 + std::abs(want[i])))
+            << name << "[" << i << "]";
     }
     EXPECT_GE(compared, 1);
   }
