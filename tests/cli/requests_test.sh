@@ -8,7 +8,8 @@ expect 0 '^[0-9]' --version
 expect 0 'lenet_bn .* 61750 ' nets
 expect 0 '"id": "lenet5"' nets --json
 expect 0 'mnist-000/lenet_bn' recipes
-expect 0 '"weight_decay": "1e-3"' recipes --json
+expect 0 '"weight_decay": "0.001"' recipes --json
+expect 0 '"base"\|"early_stop": 3' recipes mnist-000/lenet_bn-30
 expect 0 '^cpu *yes' devices
 expect 0 '"device": "ref"' devices --json
 expect 0 'Total params: 61,750' summary lenet_bn
