@@ -9,7 +9,7 @@ expect 0 'lenet_bn .* 61750 ' nets
 expect 0 '"id": "lenet5"' nets --json
 expect 0 'mnist-000/lenet_bn' recipes
 expect 0 '"weight_decay": "0.001"' recipes --json
-expect 0 '"base"\|"early_stop": 3' recipes mnist-000/lenet_bn-30
+expect 0 '"early_stop": 3' recipes mnist-000/lenet_bn-30
 expect 0 '^cpu *yes' devices
 expect 0 '"device": "ref"' devices --json
 expect 0 'Total params: 61,750' summary lenet_bn
@@ -36,6 +36,10 @@ expect 2 'CUDA' train --net lenet5 --data synthetic-digits --device cuda
 expect 2 "unknown device 'gpu'" train --net lenet5 --data synthetic-digits --device gpu
 expect 2 'no run to resume' train --resume nowhere
 expect 2 'leave the other settings' train --resume nowhere --epochs 3
+expect 2 'nothing to sweep over' sweep --net fc2_mnist --data synthetic-digits
+expect 2 "Did you mean 'lr'" sweep --net fc2_mnist --data synthetic-digits lrr=1,2
+expect 2 'must be one of' train --net fc2_mnist --data synthetic-digits --schedule cosinus
+expect 2 'needs its epochs' train --net fc2_mnist --data synthetic-digits --schedule multi_step
 expect 2 'needs --labels' run lenet5 --weights w --input x --output y --grads g
 expect 2 'add --train' run lenet5 --weights w --input x --output y --weights-out z
 expect 2 'Did you mean' eval --net lenet --weights w --data synthetic-digits
@@ -53,4 +57,7 @@ expect 0 'ms a step' bench fc2_mnist --batch 8 --steps 5 --warmup 1
 expect 0 '"ms_per_step"' bench fc2_mnist --batch 8 --steps 5 --warmup 1 --json
 expect 0 'test accuracy' train "${small[@]}" --out run lr=0.01 seed=3 --overwrite
 check 'KEY=VALUE reaches the saved settings' grep -q '"lr": 0.01' run/config.json
+expect 0 '^lr=0.1  *2 ' sweep "${small[@]}" --out sweep lr=0.1,0.01 seed=1,2
+expect 0 '^lr=0.01  *2 ' sweep "${small[@]}" --out sweep lr=0.1,0.01 seed=1,2
+expect 2 'holds a run with flip = false' sweep "${small[@]}" --flip --out sweep lr=0.1,0.01 seed=1,2
 finish
