@@ -8,6 +8,7 @@
 #include "nets/registry.h"
 #include "tools/commands.h"
 #include "tools/common.h"
+#include "tools/eval_checks.h"
 
 namespace lamina::cli {
 
@@ -18,6 +19,8 @@ struct EvalFlags {
                                             precision = "fp32";
   std::int64_t batch = 256, threads = 0, limit = 0, image_size = 256, skip_bad = 0;
   std::uint64_t permute_pixels = 0;
+  std::string mean, stddev, class_order;
+  double scale = 0;
   NetFlags options;
   bool json = false;
 };
@@ -75,15 +78,26 @@ void print_text(const EvalResult& result, const Dataset& dataset, std::size_t cl
   }
 }
 
+PrepareOpts scaling_of(const EvalFlags& flags, const Dataset& dataset) {
+  const bool own = !flags.mean.empty() || !flags.stddev.empty() || flags.scale > 0;
+  LAMINA_CHECK(!own || flags.normalize == "none",
+               "--normalize and --mean, --std or --scale say the same thing; leave one out.");
+  if (!own) return parse_normalize(flags.normalize, dataset);
+  return parse_scaling(
+      flags.mean, flags.stddev, flags.scale > 0 ? flags.scale : 1.0 / 255.0, dataset);
+}
+
 void evaluate(const EvalFlags& flags) {
   LAMINA_CHECK(flags.batch > 0, "--batch {} is not positive.", flags.batch);
-  const Dataset dataset = load_with_notes(flags.data,
-                                          part_from_name(flags.part),
-                                          {.root = flags.data_dir,
-                                           .limit = flags.limit,
-                                           .image_size = flags.image_size,
-                                           .skip_bad = flags.skip_bad,
-                                           .threads = flags.threads});
+  Dataset dataset = load_with_notes(flags.data,
+                                    part_from_name(flags.part),
+                                    {.root = flags.data_dir,
+                                     .limit = flags.limit,
+                                     .image_size = flags.image_size,
+                                     .skip_bad = flags.skip_bad,
+                                     .threads = flags.threads});
+  if (!flags.class_order.empty()) reorder_classes(flags.class_order, dataset);
+  const PrepareOpts scaling = scaling_of(flags, dataset);
   NetOpts opts = flags.options.opts();
   Graph graph = build_net_for(flags.net, opts, dataset);
   check_fit(graph, flags.net, dataset);
@@ -93,16 +107,19 @@ void evaluate(const EvalFlags& flags) {
   Model model(ctx, std::move(graph), precision);
   model.load_state_dict(weights, flags.weights);
   const DeviceDataset data(ctx, dataset, flags.permute_pixels);
-  Evaluator evaluator(model,
-                      data,
-                      parse_normalize(flags.normalize, dataset),
-                      all_samples(dataset.count),
-                      {.batch = flags.batch});
+  Evaluator evaluator(model, data, scaling, all_samples(dataset.count), {.batch = flags.batch});
   const Buffer arena = ctx.allocate(evaluator.arena_bytes());
   evaluator.bind(arena.bytes_at(0));
   const EvalResult result = evaluator.run();
   const auto classes = static_cast<std::size_t>(model.graph().classes());
-  if (!flags.json) return print_text(result, dataset, classes);
+  const std::string input = input_text(dataset, scaling);
+  const std::string hint = advice(result, dataset, model.graph().classes());
+  if (!flags.json) {
+    print_text(result, dataset, classes);
+    fmt::print("\n{}\n", input);
+    if (!hint.empty()) fmt::print("{}\n", hint);
+    return;
+  }
 
   nlohmann::ordered_json json{{"net", flags.net},
                               {"data", dataset.name},
@@ -110,6 +127,8 @@ void evaluate(const EvalFlags& flags) {
                               {"accuracy_top5", result.sums.accuracy5()},
                               {"loss", result.sums.loss()},
                               {"images", dataset.count},
+                              {"input", input},
+                              {"advice", hint},
                               {"confusion", nlohmann::json::array()}};
   for (std::size_t label = 0; label < classes; ++label) {
     const auto row = result.confusion.begin() + static_cast<std::ptrdiff_t>(label * classes);
@@ -132,6 +151,12 @@ void add_eval(CLI::App& app) {
   command->add_option("--part", flags->part, "train or test");
   command->add_option(
       "--normalize", flags->normalize, "none, standard or MEAN,STD; as in training");
+  command->add_option("--mean", flags->mean, "subtracted from each channel, after --scale");
+  command->add_option("--std", flags->stddev, "divides each channel");
+  command->add_option("--scale", flags->scale, "of pixels from 0 to 255 (default: 1/255)");
+  command->add_option("--class-order",
+                      flags->class_order,
+                      "the classes in the order of the net's outputs: names or numbers, commas");
   command->add_option("--permute-pixels",
                       flags->permute_pixels,
                       "seed of the order of the pixels (0: as they are); as in training");

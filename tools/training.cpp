@@ -49,6 +49,25 @@ Graph build_configured(TrainConfig& config, const Dataset& dataset) {
   return graph;
 }
 
+// What mixed precision does and leaves alone.
+std::string precision_text(Precision precision) {
+  switch (precision) {
+    case Precision::tf32:
+      return "tf32: products of matrices and convolutions round their factors to 10 bits; all else "
+             "is f32";
+    case Precision::bf16:
+      return "bf16: activations, filters and matrices are computed on in bf16; their f32 "
+             "originals, "
+             "statistics, sums and the loss stay in f32; no loss scale, the range is that of f32";
+    case Precision::fp16:
+      return "fp16: activations, filters and matrices are computed on in f16; their f32 originals, "
+             "statistics, sums and the loss stay in f32; the loss is scaled, and an update with a "
+             "gradient that overflows is skipped and halves the scale";
+    default:
+      return {};
+  }
+}
+
 void remove_run(const RunPaths& paths) {
   for (const auto& old :
        {paths.state, paths.weights, paths.average, paths.report, paths.result, paths.events}) {
@@ -143,6 +162,8 @@ TrainOutcome run_training(TrainConfig config, const std::string& folder, const R
              train_set.count,
              train_set.origin,
              config.batch_size);
+  const std::string precision = precision_text(precision_from_name(config.precision));
+  if (!precision.empty()) fmt::print(stderr, "  {}\n", precision);
   for (const auto& [name, size] : trainer.memory_rows())
     fmt::print(stderr, "  {:<34}{:>10}\n", name, size);
 

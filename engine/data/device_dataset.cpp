@@ -2,6 +2,7 @@
 #include "engine/data/device_dataset.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <numeric>
 #include <vector>
@@ -57,6 +58,58 @@ PrepareOpts parse_normalize(const std::string& text, const Dataset& dataset) {
                text);
   opts.mean.fill(mean);
   opts.stddev.fill(stddev);
+  return opts;
+}
+
+namespace {
+
+std::array<float, 4> parse_channels(const char* what,
+                                    const std::string& text,
+                                    float missing,
+                                    std::int64_t channels) {
+  std::array<float, 4> values;
+  values.fill(missing);
+  if (text.empty()) return values;
+  std::vector<float> list;
+  const char* at = text.data();
+  const char* const end = at + text.size();
+  for (bool more = true; more;) {
+    float value = 0;
+    const auto read = std::from_chars(at, end, value);
+    more = read.ec == std::errc() && read.ptr != end && *read.ptr == ',';
+    LAMINA_CHECK(read.ec == std::errc() && (more || read.ptr == end),
+                 "{} takes numbers with commas between them, not '{}'.",
+                 what,
+                 text);
+    list.push_back(value);
+    at = read.ptr + 1;
+  }
+  const auto count = static_cast<std::int64_t>(list.size());
+  LAMINA_CHECK(count == 1 || count == channels,
+               "{} has {} numbers; give one, or one for each of the {} channels.",
+               what,
+               count,
+               channels);
+  for (std::size_t c = 0; c < values.size(); ++c)
+    values[c] = count == 1 ? list[0] : c < list.size() ? list[c] : missing;
+  return values;
+}
+
+}  // namespace
+
+PrepareOpts parse_scaling(const std::string& mean,
+                          const std::string& stddev,
+                          double scale,
+                          const Dataset& dataset) {
+  LAMINA_CHECK(scale > 0, "a scale of {} is not positive; 1/255 is 0.00392156862745098.", scale);
+  PrepareOpts opts;
+  opts.mean = parse_channels("mean", mean, 0.0f, dataset.c);
+  opts.stddev = parse_channels("std", stddev, 1.0f, dataset.c);
+  for (std::size_t c = 0; c < opts.mean.size(); ++c) {
+    LAMINA_CHECK(opts.stddev[c] > 0, "std is {}; it must be positive.", opts.stddev[c]);
+    opts.mean[c] = static_cast<float>(opts.mean[c] / (255.0 * scale));
+    opts.stddev[c] = static_cast<float>(opts.stddev[c] / (255.0 * scale));
+  }
   return opts;
 }
 

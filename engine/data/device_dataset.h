@@ -30,4 +30,11 @@ class DeviceDataset {
 // MEAN,STD.
 PrepareOpts parse_normalize(const std::string& text, const Dataset& dataset);
 
+// The scaling of weights trained elsewhere: (pixel * scale - mean[c]) / stddev[c], pixels from 0 to
+// 255. mean and stddev are one number, or one a channel with commas; empty: 0 and 1.
+PrepareOpts parse_scaling(const std::string& mean,
+                          const std::string& stddev,
+                          double scale,
+                          const Dataset& dataset);
+
 }  // namespace lamina

@@ -57,9 +57,9 @@ class Program {
   // Called around every step with the node's name and "forward", "loss" or "backward"; for timing.
   using Observer = std::function<void(const std::string& name, const char* pass, bool begin)>;
   void set_observer(Observer observer) { observer_ = std::move(observer); }
-  // What graph().nodes()[node] writes; for an observer, as later layers may reuse the memory. Empty
-  // for views.
-  Tensor output_of(std::size_t node) const { return steps_[node].bound.y; }
+  // What graph().nodes()[node] reads and writes; for an observer, as other layers may reuse the
+  // memory. Empty tensors for views.
+  const Bound& tensors_of(std::size_t node) const { return steps_[node].bound; }
 
   std::int64_t batch() const { return opts_.batch; }
   const Graph& graph() const { return graph_; }  // after fusion

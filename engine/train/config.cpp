@@ -111,6 +111,10 @@ const ConfigField kFields[] = {
      "",
      "record the step and replay it, where the device can (true or false)",
      &C::record},
+    {"debug",
+     "",
+     "nan: stop at the first layer that makes a value which is not finite (slow)",
+     &C::debug},
     {"save_every", "", "steps between checkpoints (0: one an epoch)", &C::save_every},
     {"log_every", "", "steps between the losses drawn in the report", &C::log_every},
 };
@@ -207,6 +211,7 @@ void TrainConfig::check() const {
   LAMINA_CHECK(label_smoothing == 0 || loss != "hinge",
                "label_smoothing: the hinge has no target to smooth; take another loss.");
   require_name("optimizer", optimizer, {"adam", "adamw", "sgd", "rmsprop", "lars"});
+  LAMINA_CHECK(debug.empty() || debug == "nan", "debug is '{}'; it must be nan or empty.", debug);
   require_name("decay_of", decay_of, {"all", "weights"});
   for (const auto& [key, value] : {std::pair{"beta1", beta1}, {"beta2", beta2}, {"alpha", alpha}})
     require(value >= 0 && value < 1, key, fmt::format("{}", value), "in [0, 1)");

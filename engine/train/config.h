@@ -65,6 +65,7 @@ struct TrainConfig {
   bool autotune = false;  // choose cuDNN's plans by their time; cuda
   bool fuse = true;
   bool record = true;           // replay the step as one CUDA graph
+  std::string debug;            // nan: look for values that are not finite, see nonfinite.h
   std::int64_t save_every = 0;  // steps between checkpoints; 0: at the end of each epoch
   std::int64_t log_every = 50;  // steps between the losses kept for the report
 

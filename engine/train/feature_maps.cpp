@@ -96,7 +96,7 @@ std::vector<FeatureMaps> first_features(Model& model,
     const auto& nodes = program.graph().nodes();
     while (nodes[node].name != name) ++node;  // views are not run
     if (nodes[node].layer->type() == "Conv2d" && layers.size() < opts.layers) {
-      const Tensor y = program.output_of(node);
+      const Tensor y = program.tensors_of(node).y;
       layers.push_back(draw_features(name, y.shape, read_values(ctx, y), opts));
     }
     ++node;

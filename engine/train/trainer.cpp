@@ -9,6 +9,7 @@
 #include "engine/files/atomic_file.h"
 #include "engine/graph/summary.h"
 #include "engine/train/augmentation.h"
+#include "engine/train/nonfinite.h"
 #include "engine/train/run_results.h"
 #include "engine/train/start_weights.h"
 #include "engine/train/train_step.h"
@@ -52,6 +53,7 @@ struct Trainer::Machine {
   Buffer state, arena;
   Buffer losses, rates;  // f32, of every batch of an epoch, at step % batches
   std::unique_ptr<TrainStep> step;
+  std::vector<std::unique_ptr<NonfiniteWatch>> watches;  // of --debug nan
 
   Model& judged() { return average ? average->model() : model; }
   StepState* device_state() const { return static_cast<StepState*>(state.data()); }
@@ -59,7 +61,7 @@ struct Trainer::Machine {
   static ProgramOpts training_opts(const TrainConfig& config) {
     const auto seed = static_cast<std::uint64_t>(config.seed);
     return {.batch = config.batch_size,
-            .fuse = config.fuse,
+            .fuse = config.fuse && config.debug.empty(),
             .seed = seed,
             .loss = loss_of(config),
             .smoothing = config.label_smoothing,
@@ -118,7 +120,11 @@ struct Trainer::Machine {
                        .state = device_state(),
                        .rates = vector_view(rates.data(), DType::f32, walk.batches()),
                        .accumulate = config.accumulate,
-                       .record = config.record});
+                       .record = config.record && config.debug.empty()});
+    if (config.debug == "nan") {
+      for (Program* program : walk.programs())
+        watches.push_back(std::make_unique<NonfiniteWatch>(model, *program));
+    }
   }
 };
 
@@ -237,7 +243,7 @@ void Trainer::train_epoch(const TrainHooks& hooks, TrainProgress& progress, bool
   double last_event = begin;
   while (progress.cursor < m.walk.count()) {
     const std::int64_t before = progress.step;
-    const std::int64_t steps = m.step->run(progress.cursor, steps_to_pause(progress.step));
+    const std::int64_t steps = run_steps(progress);
     progress.step += steps;
     progress.cursor = std::min(progress.cursor + steps * m.walk.batch(), m.walk.count());
 
@@ -265,6 +271,20 @@ void Trainer::train_epoch(const TrainHooks& hooks, TrainProgress& progress, bool
     save(progress);
   }
   read_device(progress);
+}
+
+std::int64_t Trainer::run_steps(const TrainProgress& progress) {
+  const std::int64_t most = steps_to_pause(progress.step);
+  if (config_.debug.empty()) return machine_->step->run(progress.cursor, most);
+  try {
+    return machine_->step->run(progress.cursor, most);
+  } catch (const Error& error) {
+    throw error.with_context(fmt::format("epoch {}, image {} of {}, learning rate {:.4g}: ",
+                                         progress.epoch + 1,
+                                         progress.cursor,
+                                         machine_->walk.count(),
+                                         rate_at(progress.step)));
+  }
 }
 
 std::int64_t Trainer::steps_to_pause(std::int64_t step) const {

@@ -66,6 +66,7 @@ class Trainer {
   double rate_at(std::int64_t step) const;  // of the update that this batch belongs to
   void begin_epoch(TrainProgress& progress);
   void train_epoch(const TrainHooks& hooks, TrainProgress& progress, bool& interrupted);
+  std::int64_t run_steps(const TrainProgress& progress);
   EpochRow finish_epoch(TrainProgress& progress);
   void write_results(TrainOutcome& outcome, const TrainProgress& progress);
   std::int64_t steps_to_pause(std::int64_t step) const;  // to the next checkpoint
