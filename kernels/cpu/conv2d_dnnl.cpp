@@ -4,51 +4,15 @@
 
 #include "kernels/checks.h"
 #include "kernels/cpu/channel_blocks.h"
+#include "kernels/cpu/conv2d_dnnl.h"
 #include "kernels/cpu/conv2d_impl.h"
 #include "kernels/cpu/device.h"
-#include "kernels/cpu/dnnl_call.h"
 #include "kernels/cpu/fused_act.h"
 
 namespace lamina::cpu {
 namespace {
 
 using dnnl::memory;
-using Tag = memory::format_tag;
-
-constexpr auto kF32 = memory::data_type::f32;
-
-// A tensor in oneDNN's order of dimensions: as it lies in our memory, and with the layout left
-// open.
-struct Operand {
-  memory::desc ours, open;
-
-  Operand(const memory::dims& dims, const memory::dims& strides)
-      : ours(dims, kF32, strides), open(dims, kF32, Tag::any) {}
-};
-
-Operand image(const Shape& s) {
-  return {{s.n, s.c, s.h, s.w}, {s.h * s.w * s.c, 1, s.w * s.c, s.c}};
-}
-
-Operand weights(const Conv2dDesc& d) {
-  const std::int64_t c = d.x.c / d.groups, k = d.k / d.groups, filter = d.r * d.s * c;
-  if (d.groups == 1) return {{k, c, d.r, d.s}, {filter, 1, d.s * c, c}};
-  return {{d.groups, k, c, d.r, d.s}, {k * filter, filter, 1, d.s * c, c}};
-}
-
-// NHWC first; where oneDNN has only its reference loops for that, its own layout and reorders.
-template <class MakePd>
-auto best_pd(const MakePd& make) {
-  const auto is_reference = [](const auto& pd) {
-    return std::string_view(pd.impl_info_str()).starts_with("ref");
-  };
-  auto pd = make(false);
-  if (is_reference(pd)) {
-    const auto open = make(true);
-    if (!is_reference(open)) pd = open;
-  }
-  return pd;
-}
 
 class DnnlConv2d final : public NamedConv2d {
  public:
@@ -94,17 +58,14 @@ class DnnlConv2d final : public NamedConv2d {
     checks::conv2d_backward_weights(desc_, x, y, dy, dw, db);
     if (desc_.act != Act::none) act_backward(ctx_, desc_.act, y, dy, dy);
     dnnl_checked(label(), [&] {
-      if (!desc_.bias || sums_bias()) {
-        backward_weights_.run(device_.stream(), {x.data, dy.data, dw.data}, workspace);
-        if (db) sum_bias(dy.as<float>(), db.as<float>(), static_cast<double*>(workspace));
-        return;
-      }
-      // A bias gradient nobody wants goes behind the primitive's part of the workspace.
-      void* const unwanted =
-          static_cast<std::byte*>(workspace) + backward_weights_.workspace_bytes();
-      backward_weights_.run(
-          device_.stream(), {x.data, dy.data, dw.data, db ? db.data : unwanted}, workspace);
+      weight_gradient_.run(x.as<float>(),
+                           dy.as<float>(),
+                           dw.as<float>(),
+                           db && !sums_bias() ? db.as<float>() : nullptr,
+                           workspace);
     });
+    if (db && sums_bias())
+      sum_bias(dy.as<float>(), db.as<float>(), static_cast<double*>(workspace));
   }
 
  private:
@@ -132,42 +93,18 @@ class DnnlConv2d final : public NamedConv2d {
   }
 
   void plan() {
-    const Operand x = image(desc_.x), y = image(desc_.y()), w = weights(desc_);
-    const memory::desc bias = desc_.bias ? memory::desc({desc_.k}, kF32, Tag::x) : memory::desc();
-    const memory::dims stride{desc_.stride_h, desc_.stride_w};
-    const memory::dims dilation{desc_.dilation_h - 1, desc_.dilation_w - 1};
-    const memory::dims pad{desc_.pad_h, desc_.pad_w};
-    const auto direct = dnnl::algorithm::convolution_direct;
+    const DnnlOperand x = dnnl_image(desc_.x), y = dnnl_image(desc_.y()), w = dnnl_filters(desc_);
     const bool training = desc_.backward_data || desc_.backward_weights;
-    const auto kind =
-        training ? dnnl::prop_kind::forward_training : dnnl::prop_kind::forward_inference;
     const auto& engine = device_.engine();
     dnnl::primitive_attr plain, fused;
     plain.set_scratchpad_mode(dnnl::scratchpad_mode::user);
     fused.set_scratchpad_mode(dnnl::scratchpad_mode::user);
     fuse(desc_.act, fused);
-    const auto layout = [](const Operand& o, bool open) { return open ? o.open : o.ours; };
 
-    const auto forward_with = [&](const dnnl::primitive_attr& attr) {
-      return best_pd([&](bool open) {
-        return forward_pd<dnnl::convolution_forward>(engine,
-                                                     attr,
-                                                     kind,
-                                                     direct,
-                                                     layout(x, open),
-                                                     w.open,
-                                                     bias,
-                                                     layout(y, open),
-                                                     stride,
-                                                     dilation,
-                                                     pad,
-                                                     pad);
-      });
-    };
-    const auto fwd = forward_with(fused);
+    const auto fwd = dnnl_forward_pd(engine, fused, desc_);
     std::vector<DnnlCall::Operand> inputs{{DNNL_ARG_SRC, x.ours, fwd.src_desc()},
                                           {DNNL_ARG_WEIGHTS, w.ours, fwd.weights_desc()}};
-    if (desc_.bias) inputs.push_back({DNNL_ARG_BIAS, bias, bias});
+    if (desc_.bias) inputs.push_back({DNNL_ARG_BIAS, fwd.bias_desc(), fwd.bias_desc()});
     forward_ = {engine,
                 dnnl::convolution_forward(fwd),
                 fwd.scratchpad_desc(),
@@ -177,20 +114,21 @@ class DnnlConv2d final : public NamedConv2d {
     workspace_bytes_ = forward_.workspace_bytes();
     if (!training) return;
 
-    const auto hint = forward_with(plain);
     if (desc_.backward_data) {
+      const auto hint = dnnl_forward_pd(engine, plain, desc_);
+      const DnnlWindow window(desc_);
       const auto pd = best_pd([&](bool open) {
         return backward_pd<dnnl::convolution_backward_data>(engine,
                                                             plain,
                                                             hint,
-                                                            direct,
-                                                            layout(x, open),
+                                                            dnnl::algorithm::convolution_direct,
+                                                            x.layout(open),
                                                             w.open,
-                                                            layout(y, open),
-                                                            stride,
-                                                            dilation,
-                                                            pad,
-                                                            pad);
+                                                            y.layout(open),
+                                                            window.stride,
+                                                            window.dilation,
+                                                            window.pad,
+                                                            window.pad);
       });
       backward_data_ = {engine,
                         dnnl::convolution_backward_data(pd),
@@ -202,33 +140,9 @@ class DnnlConv2d final : public NamedConv2d {
       workspace_bytes_ = std::max(workspace_bytes_, backward_data_.workspace_bytes());
     }
     if (desc_.backward_weights) {
-      const auto pd = best_pd([&](bool open) {
-        return backward_pd<dnnl::convolution_backward_weights>(engine,
-                                                               plain,
-                                                               hint,
-                                                               direct,
-                                                               layout(x, open),
-                                                               w.open,
-                                                               sums_bias() ? memory::desc() : bias,
-                                                               layout(y, open),
-                                                               stride,
-                                                               dilation,
-                                                               pad,
-                                                               pad);
-      });
-      std::vector<DnnlCall::Operand> outputs{
-          {DNNL_ARG_DIFF_WEIGHTS, w.ours, pd.diff_weights_desc()}};
-      if (desc_.bias && !sums_bias()) outputs.push_back({DNNL_ARG_DIFF_BIAS, bias, bias});
-      backward_weights_ = {
-          engine,
-          dnnl::convolution_backward_weights(pd),
-          pd.scratchpad_desc(),
-          {{DNNL_ARG_SRC, x.ours, pd.src_desc()}, {DNNL_ARG_DIFF_DST, y.ours, pd.diff_dst_desc()}},
-          outputs};
-      names_.weights = fmt::format("oneDNN {}", pd.impl_info_str());
-      workspace_bytes_ = std::max(
-          workspace_bytes_,
-          backward_weights_.workspace_bytes() + static_cast<std::size_t>(desc_.k) * sizeof(float));
+      weight_gradient_ = {ctx_, desc_, desc_.bias && !sums_bias()};
+      names_.weights = weight_gradient_.name();
+      workspace_bytes_ = std::max(workspace_bytes_, weight_gradient_.workspace_bytes());
       if (sums_bias())
         workspace_bytes_ =
             std::max(workspace_bytes_, static_cast<std::size_t>(sum_doubles()) * sizeof(double));
@@ -238,12 +152,48 @@ class DnnlConv2d final : public NamedConv2d {
   Context& ctx_;
   CpuDevice& device_;
   Conv2dDesc desc_;
-  DnnlCall forward_, backward_data_, backward_weights_;
+  DnnlCall forward_, backward_data_;
+  DnnlWeightGradient weight_gradient_;
   std::size_t workspace_bytes_ = 0;
   Conv2dNames names_;
 };
 
 }  // namespace
+
+DnnlOperand dnnl_image(const Shape& s) {
+  return {{s.n, s.c, s.h, s.w}, {s.h * s.w * s.c, 1, s.w * s.c, s.c}};
+}
+
+DnnlOperand dnnl_filters(const Conv2dDesc& d) {
+  const std::int64_t c = d.x.c / d.groups, k = d.k / d.groups, filter = d.r * d.s * c;
+  if (d.groups == 1) return {{k, c, d.r, d.s}, {filter, 1, d.s * c, c}};
+  return {{d.groups, k, c, d.r, d.s}, {k * filter, filter, 1, d.s * c, c}};
+}
+
+dnnl::convolution_forward::primitive_desc dnnl_forward_pd(const dnnl::engine& engine,
+                                                          const dnnl::primitive_attr& attr,
+                                                          const Conv2dDesc& d) {
+  const DnnlOperand x = dnnl_image(d.x), y = dnnl_image(d.y()), w = dnnl_filters(d);
+  const memory::desc bias =
+      d.bias ? memory::desc({d.k}, memory::data_type::f32, memory::format_tag::x) : memory::desc();
+  const bool training = d.backward_data || d.backward_weights;
+  const DnnlWindow window(d);
+  return best_pd([&](bool open) {
+    return forward_pd<dnnl::convolution_forward>(
+        engine,
+        attr,
+        training ? dnnl::prop_kind::forward_training : dnnl::prop_kind::forward_inference,
+        dnnl::algorithm::convolution_direct,
+        x.layout(open),
+        w.open,
+        bias,
+        y.layout(open),
+        window.stride,
+        window.dilation,
+        window.pad,
+        window.pad);
+  });
+}
 
 std::unique_ptr<NamedConv2d> make_dnnl_conv2d(Context& ctx, const Conv2dDesc& desc) {
   return std::make_unique<DnnlConv2d>(ctx, desc);

@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <omp.h>
+
 #include <string_view>
 #include <type_traits>
 
@@ -11,6 +13,19 @@
 #include "engine/core/error.h"
 
 namespace lamina::cpu {
+
+// While one of these lives, oneDNN plans for one thread and uses no more: what it computes then
+// depends on no number of threads. Loops of ours (parallel_for) have theirs nonetheless.
+class OneThread {
+ public:
+  OneThread() : threads_(omp_get_max_threads()) { omp_set_num_threads(1); }
+  ~OneThread() { omp_set_num_threads(threads_); }
+  OneThread(const OneThread&) = delete;
+  OneThread& operator=(const OneThread&) = delete;
+
+ private:
+  int threads_;
+};
 
 // Runs body(); what oneDNN throws comes out as a lamina::Error that names `what`.
 template <class Body>

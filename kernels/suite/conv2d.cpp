@@ -137,6 +137,19 @@ std::vector<Case> depthwise_cases() {
   return cases;
 }
 
+// Large enough for the weight gradient to be cut: into chunks of the batch, one of which is an
+// image short, of the filters, and of both.
+std::vector<Case> chunked_cases() {
+  return {
+      {"chunks/images", {.x = {7, 12, 12, 16}, .k = 24, .r = 3, .s = 3, .pad_h = 1, .pad_w = 1}},
+      {"chunks/many_images", {.x = {37, 9, 7, 24}, .k = 20, .r = 3, .s = 3}},
+      {"chunks/filters", {.x = {1, 9, 9, 128}, .k = 256, .r = 3, .s = 3, .pad_h = 1, .pad_w = 1}},
+      {"chunks/both", {.x = {3, 16, 16, 64}, .k = 128, .r = 3, .s = 3, .act = Act::relu}},
+      {"chunks/groups", {.x = {5, 12, 12, 48}, .k = 96, .r = 3, .s = 3, .groups = 2}},
+      {"chunks/pointwise", {.x = {6, 14, 14, 96}, .k = 192}},
+  };
+}
+
 // The convolutions of the first five nets.
 std::vector<Case> layer_cases(std::int64_t batch) {
   const auto conv =
@@ -276,6 +289,13 @@ void depthwise(Table& table) {
   }
 }
 
+void chunked(Table& table) {
+  for (const Case& c : chunked_cases()) {
+    table.check(make_problem, c, "exact");
+    table.check(real_problem, c);
+  }
+}
+
 void random_shapes(Table& table) {
   for (const Case& c : random_cases(60)) {
     table.check(make_problem, c, "exact");
@@ -309,6 +329,7 @@ void add_conv2d(Suite& suite) {
   suite.add_layer("conv2d", check_conv2d_layer);
   suite.add("RaggedShapes", ragged_shapes);
   suite.add("Depthwise", depthwise);
+  suite.add("Chunked", chunked);
   suite.add("RandomShapes", random_shapes);
   suite.add("FirstNets", first_nets);
   suite.add_gradients("MatchDifferences", match_differences);
