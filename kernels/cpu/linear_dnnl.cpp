@@ -1,12 +1,18 @@
-// Fully connected layers on oneDNN's inner product.
+// Fully connected layers on oneDNN: its matrix product, and its inner product for the weights.
+//
+// Left to itself, oneDNN splits the terms of a sum over the threads where there are few results.
+// So results are cut into columns by the shape alone, each product of which is one thread's. The
+// gradient of the weights has results enough, and short sums.
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <exception>
 
+#include "engine/core/parallel.h"
 #include "kernels/checks.h"
 #include "kernels/cpu/device.h"
 #include "kernels/cpu/dnnl_call.h"
-#include "kernels/cpu/fused_act.h"
 #include "kernels/cpu/linear_impl.h"
+#include "kernels/cpu/vec_math.h"
 
 namespace lamina::cpu {
 namespace {
@@ -26,28 +32,30 @@ class DnnlLinear final : public Linear {
   std::size_t workspace_bytes() const override { return workspace_bytes_; }
   std::string describe() const override { return description_; }
 
-  void forward(const Tensor& x,
-               const Tensor& w,
-               const Tensor& b,
-               const Tensor& y,
-               void* workspace) override {
+  void forward(const Tensor& x, const Tensor& w, const Tensor& b, const Tensor& y, void*) override {
     checks::linear_forward(desc_, x, w, b, y);
-    dnnl_checked(name(), [&] {
-      if (desc_.bias)
-        forward_.run(device_.stream(), {x.data, w.data, b.data, y.data}, workspace);
-      else
-        forward_.run(device_.stream(), {x.data, w.data, y.data}, workspace);
+    const std::int64_t in = desc_.in, k = desc_.k;
+    for_columns(k, 64, 16, [&](std::int64_t first, std::int64_t count) {
+      multiply('T',
+               {.k = in, .columns = count, .b_pitch = in, .c_pitch = k},
+               x.as<float>(),
+               w.as<float>() + first * in,
+               y.as<float>() + first);
+      const float* const bias = desc_.bias ? b.as<float>() + first : nullptr;
+      finish(bias, y.as<float>() + first, count);
     });
-    apply_unfused(ctx_, desc_.act, y);
   }
 
-  void backward_data(const Tensor& dy,
-                     const Tensor& w,
-                     const Tensor& dx,
-                     void* workspace) override {
+  void backward_data(const Tensor& dy, const Tensor& w, const Tensor& dx, void*) override {
     checks::linear_backward_data(desc_, dy, w, dx);
-    dnnl_checked(name(), [&] {
-      backward_data_.run(device_.stream(), {dy.data, w.data, dx.data}, workspace);
+    const std::int64_t in = desc_.in, k = desc_.k;
+    // Parts of the rows of w, which are read in longer runs.
+    for_columns(in, 256, 8, [&](std::int64_t first, std::int64_t count) {
+      multiply('N',
+               {.k = k, .columns = count, .b_pitch = in, .c_pitch = in},
+               dy.as<float>(),
+               w.as<float>() + first,
+               dx.as<float>() + first);
     });
   }
 
@@ -75,50 +83,66 @@ class DnnlLinear final : public Linear {
  private:
   std::string name() const { return fmt::format("linear layer of {} to {}", desc_.in, desc_.k); }
 
+  // Calls body(first, count) for parts of so many columns, over the threads.
+  template <class Body>
+  void for_columns(std::int64_t columns,
+                   std::int64_t fewest,
+                   std::int64_t most_parts,
+                   const Body& body) const {
+    const std::int64_t even = (columns + most_parts - 1) / most_parts;
+    const std::int64_t width = std::max(fewest, (even + kLanes - 1) / kLanes * kLanes);
+    const OneThread one;
+    parallel_for(ctx_, columns, width, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t first = begin; first < end; first += width)
+        body(first, std::min(width, end - first));
+    });
+  }
+
+  // Rows of c = rows of a times b, or times b transposed; a row for each sample.
+  struct Product {
+    std::int64_t k, columns, b_pitch, c_pitch;
+  };
+  void multiply(char trans_b, const Product& p, const float* a, const float* b, float* c) const {
+    const dnnl::status status = dnnl::sgemm(
+        'N', trans_b, desc_.n, p.columns, p.k, 1, a, p.k, b, p.b_pitch, 0, c, p.c_pitch);
+    // It has nothing to refuse in checked arguments, and no thread may throw here.
+    if (status != dnnl::status::success) std::terminate();
+  }
+
+  // y = act(y + bias) for some columns.
+  void finish(const float* bias, float* y, std::int64_t count) const {
+    if (bias == nullptr && desc_.act == Act::none) return;
+    const auto each = [&](const auto& act) {
+      for (std::int64_t n = 0; n < desc_.n; ++n) {
+        float* const row = y + n * desc_.k;
+        if (bias != nullptr)
+          map_range(
+              0, count, [&](const Vec& v, const Vec& w) { return act(v + w); }, row, row, bias);
+        else
+          map_range(0, count, act, row, row);
+      }
+    };
+    if (desc_.act == Act::none)
+      each([](const Vec& v) { return v; });
+    else
+      visit_act(desc_.act, [&](auto a) { each([a](const Vec& v) { return a.forward(v); }); });
+  }
+
   // The weights stay in our layout: oneDNN would rather have them in blocks, but copying them there
   // and back takes more time than its products gain, and as much memory again.
   void plan() {
     const memory::desc x({desc_.n, desc_.in}, kF32, Tag::ab), w({desc_.k, desc_.in}, kF32, Tag::ab),
         y({desc_.n, desc_.k}, kF32, Tag::ab);
     const memory::desc bias = desc_.bias ? memory::desc({desc_.k}, kF32, Tag::x) : memory::desc();
-    const bool training = desc_.backward_data || desc_.backward_weights;
-    const auto kind =
-        training ? dnnl::prop_kind::forward_training : dnnl::prop_kind::forward_inference;
     const auto& engine = device_.engine();
-    dnnl::primitive_attr plain, fused;
-    plain.set_scratchpad_mode(dnnl::scratchpad_mode::user);
-    fused.set_scratchpad_mode(dnnl::scratchpad_mode::user);
-    fuse(desc_.act, fused);
-
-    const auto forward_with = [&](const dnnl::primitive_attr& attr) {
-      return forward_pd<dnnl::inner_product_forward>(engine, attr, kind, x, w, bias, y);
-    };
-    const auto fwd = forward_with(fused);
-    std::vector<DnnlCall::Operand> inputs{{DNNL_ARG_SRC, x, x}, {DNNL_ARG_WEIGHTS, w, w}};
-    if (desc_.bias) inputs.push_back({DNNL_ARG_BIAS, bias, bias});
-    forward_ = {engine,
-                dnnl::inner_product_forward(fwd),
-                fwd.scratchpad_desc(),
-                inputs,
-                {{DNNL_ARG_DST, y, y}}};
-    description_ = fmt::format("oneDNN {}", fwd.impl_info_str());
-    workspace_bytes_ = forward_.workspace_bytes();
-    if (!training) return;
-
-    const auto hint = forward_with(plain);
-    if (desc_.backward_data) {
-      const auto pd = backward_pd<dnnl::inner_product_backward_data>(engine, plain, hint, x, w, y);
-      backward_data_ = {engine,
-                        dnnl::inner_product_backward_data(pd),
-                        pd.scratchpad_desc(),
-                        {{DNNL_ARG_DIFF_DST, y, y}, {DNNL_ARG_WEIGHTS, w, w}},
-                        {{DNNL_ARG_DIFF_SRC, x, x}}};
-      description_ += fmt::format(", data {}", pd.impl_info_str());
-      workspace_bytes_ = std::max(workspace_bytes_, backward_data_.workspace_bytes());
-    }
+    description_ = "oneDNN sgemm";
     if (desc_.backward_weights) {
+      dnnl::primitive_attr attr;
+      attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+      const auto hint = forward_pd<dnnl::inner_product_forward>(
+          engine, attr, dnnl::prop_kind::forward_training, x, w, bias, y);
       const auto pd =
-          backward_pd<dnnl::inner_product_backward_weights>(engine, plain, hint, x, w, bias, y);
+          backward_pd<dnnl::inner_product_backward_weights>(engine, attr, hint, x, w, bias, y);
       std::vector<DnnlCall::Operand> outputs{{DNNL_ARG_DIFF_WEIGHTS, w, w}};
       if (desc_.bias) outputs.push_back({DNNL_ARG_DIFF_BIAS, bias, bias});
       backward_weights_ = {engine,
@@ -127,16 +151,15 @@ class DnnlLinear final : public Linear {
                            {{DNNL_ARG_SRC, x, x}, {DNNL_ARG_DIFF_DST, y, y}},
                            outputs};
       description_ += fmt::format(", weights {}", pd.impl_info_str());
-      workspace_bytes_ = std::max(
-          workspace_bytes_,
-          backward_weights_.workspace_bytes() + static_cast<std::size_t>(desc_.k) * sizeof(float));
+      workspace_bytes_ =
+          backward_weights_.workspace_bytes() + static_cast<std::size_t>(desc_.k) * sizeof(float);
     }
   }
 
   Context& ctx_;
   CpuDevice& device_;
   LinearDesc desc_;
-  DnnlCall forward_, backward_data_, backward_weights_;
+  DnnlCall backward_weights_;
   std::size_t workspace_bytes_ = 0;
   std::string description_;
 };
