@@ -7,10 +7,10 @@
 //
 // Rules of every contract, unless it says otherwise: tensors are dense NHWC; outputs are
 // overwritten; an input may not alias an output; results do not depend on earlier calls and repeat
-// bit for bit with the same number of threads; shapes and dtypes are checked, with an error that
-// names them. `ref` takes f32 and f64 and accumulates in f64; `cpu` takes f32. A Tensor without
-// data is "empty": an output nobody wants.
-// Vocabulary: x w b y and dx dw db dy; N H W C in, K filters, R S window, P Q output.
+// bit for bit, on the CPU with any number of threads; shapes and dtypes are checked, with an error
+// that names them. `ref` takes f32 and f64 and accumulates in f64; `cpu` takes f32. A Tensor
+// without data is "empty": an output nobody wants. Vocabulary: x w b y and dx dw db dy; N H W C in,
+// K filters, R S window, P Q output.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 

@@ -84,10 +84,16 @@ void Table::run(const Problem& problem, CaseReport& report) {
   const Outcome first = execute_here({});
   judge(problem, first, truth, report);
   const int outputs = report.outputs;
-  add(compare_bits(first, execute_here({.garbage = 0x7F, .bytes_only = true}), "a second run"));
-  use_threads(cases_ % 2 == 0 ? 1 : 3);
+  use_threads(kThreads + 1);
+  const char* const again =
+      backend() == BackendKind::cuda ? "a second run" : "a second run, on other threads,";
+  add(compare_bits(first, execute_here({.garbage = 0x7F, .bytes_only = true}), again));
+  use_threads(1);
   const bool shifted = !(problem.aligned_on_cuda && backend() == BackendKind::cuda);
-  judge(problem, execute_here({.shifted = shifted}), truth, report);
+  const Outcome aside = execute_here({.shifted = shifted});
+  judge(problem, aside, truth, report);
+  if (backend() == BackendKind::cpu)
+    add(compare_bits(first, aside, "a run off the alignment, on one thread,"));
   report.outputs = outputs;
   if (problem.in_place.empty()) return;
   use_threads(kThreads);

@@ -5,8 +5,9 @@
 //   - outputs start as NaN, the workspace as garbage, and canaries stand around every buffer;
 //   - each output must lie within its budget, or equal the truth where the budget is none;
 //   - a truth that is nearly constant is MISTRUSTED: it would pass whatever the kernel did;
-//   - a second run over other garbage must repeat bit for bit;
-//   - a third starts every tensor one element off its alignment, on another number of threads;
+//   - a second run over other garbage must repeat bit for bit, on the CPU on more threads;
+//   - a third starts every tensor one element off its alignment, on one thread, and must on the CPU
+//     equal the first bit for bit too;
 //   - a fourth, where the contract allows it, runs in place and must equal the first bit for bit.
 // In bf16 and f16 a case is left out, and counted, when its tensors are large (the indices are
 // those of f32, and the roundings show in small ones) or when it says that it shows nothing there.
