@@ -53,6 +53,11 @@ expect 0 'test accuracy' train "${small[@]}" --out run --overwrite
 expect 0 'test accuracy' train --resume run
 expect 0 'accuracy .* (300 images)' eval --net fc2_mnist --weights run/weights.safetensors --data synthetic-digits --limit 300
 expect 0 '"confusion"' eval --net fc2_mnist --weights run/weights.safetensors --data synthetic-digits --limit 300 --json
+trained=(--net fc2_mnist --weights run/weights.safetensors --data synthetic-digits --limit 300)
+expect 0 'pixels reach the net from -1 to 1' eval "${trained[@]}" --mean 127.5 --std 127.5 --scale 1
+expect 2 'leave one out' eval "${trained[@]}" --mean 0.5 --normalize standard
+expect 2 'is no class' eval "${trained[@]}" --class-order 0,1,2,3,4,5,6,7,8,ten
+expect 2 'debug is' train "${small[@]}" --out other --debug inf
 expect 0 'ms a step' bench fc2_mnist --batch 8 --steps 5 --warmup 1
 expect 0 '"ms_per_step"' bench fc2_mnist --batch 8 --steps 5 --warmup 1 --json
 expect 0 'test accuracy' train "${small[@]}" --out run lr=0.01 seed=3 --overwrite

@@ -207,6 +207,27 @@ TEST_F(TrainerTest, TheAbsoluteDistanceFalls) {
   EXPECT_LT(outcome.epochs.back().train_loss, 0.8 * outcome.epochs.front().train_loss);
 }
 
+// Weights that the first update throws beyond all bounds: the second batch shows it.
+TEST_F(TrainerTest, DebuggingNamesTheFirstLayerThatIsNotFinite) {
+  TrainConfig config = small("lenet_bn");
+  config.debug = "nan";
+  config.epochs = 1;
+  EXPECT_FALSE(train(config, "healthy").interrupted);
+  config.optimizer = "sgd";
+  config.lr = 1e30;
+  try {
+    train(config, "ill");
+    FAIL() << "nothing was found";
+  } catch (const Error& error) {
+    const std::string text = error.what();
+    EXPECT_EQ(
+        text.find("epoch 1, image 48 of 400, learning rate 1e+30: layer 'conv2.0' (Conv2d), "), 0u)
+        << text;
+    EXPECT_NE(text.find("what went in: x from 0 to "), std::string::npos) << text;
+    EXPECT_NE(text.find("weight from"), std::string::npos) << text;
+  }
+}
+
 TEST_F(TrainerTest, TheLogHasTheRateOfEachEpoch) {
   TrainConfig config = small("fc2_mnist");
   config.schedule = "step";
