@@ -54,6 +54,7 @@ void list_recipes(bool json) {
       for (const auto& [key, value] : recipe.settings) settings[key] = value;
       rows.push_back(
           {{"name", recipe.name}, {"description", recipe.about}, {"settings", settings}});
+      if (recipe.original > 0) rows.back()["original_accuracy"] = recipe.original;
       for (const auto& [key, values] : recipe.sweep) rows.back()["sweep"][key] = values;
     } else {
       fmt::print("{:<40}{}\n", recipe.name, recipe.about);

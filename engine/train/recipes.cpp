@@ -42,6 +42,9 @@ void add_to(Recipe& recipe, const Json& object, const std::string& origin) {
     if (key == "about") {
       if (!value.is_string()) fail_entry(origin, key, "a text");
       recipe.about = value.get<std::string>();
+    } else if (key == "original") {
+      if (!value.is_number()) fail_entry(origin, key, "a number");
+      recipe.original = value.get<double>();
     } else if (key == "sweep") {
       if (!value.is_object()) fail_entry(origin, key, "an object of lists");
       recipe.sweep.clear();
@@ -100,6 +103,7 @@ Recipe read_recipe(const std::string& path) {
   Recipe recipe;
   if (object.contains("base")) recipe = find_recipe(text_of(object["base"]));
   recipe.name = path;
+  recipe.original = 0;  // is the base's
   add_to(recipe, object, path);
   return recipe;
 }

@@ -5,7 +5,8 @@
 //               "recipes": {"NAME": {"about": TEXT, SETTING: VALUE, ...}, ...}}}
 // The recipe FAMILY/NAME has the family's settings, and its own over them. A family without
 // "recipes" is one recipe, FAMILY. "sweep": {SETTING: [VALUE, ...]}, of a family or a recipe, is
-// what `lamina sweep` tries. Settings are those of config.h.
+// what `lamina sweep` tries; "original" the test accuracy in per cent that the recipe's source
+// reports. Settings are those of config.h.
 //
 // A file of one's own is one recipe: {"base": NAME, "about": TEXT, SETTING: VALUE, ...}; with a
 // base it starts from that recipe. `lamina recipes NAME` prints such a file.
@@ -25,6 +26,7 @@ struct Recipe {
   std::string about;  // one line for `lamina recipes`
   std::vector<std::pair<std::string, std::string>> settings;
   std::vector<std::pair<std::string, std::vector<std::string>>> sweep;
+  double original = 0;  // test accuracy of the source in per cent; 0: none is known
 };
 
 // Those that Lamina knows by name, in the order of the books.
