@@ -14,6 +14,7 @@ namespace lamina::cli {
 void add_train(CLI::App& app);
 void add_sweep(CLI::App& app);
 void add_eval(CLI::App& app);
+void add_predict(CLI::App& app);
 void add_convert(CLI::App& app);
 void add_run(CLI::App& app);
 void add_summary(CLI::App& app);

@@ -51,6 +51,7 @@ int main(int argc, char** argv) {
   lamina::cli::add_train(app);
   lamina::cli::add_sweep(app);
   lamina::cli::add_eval(app);
+  lamina::cli::add_predict(app);
   lamina::cli::add_convert(app);
   lamina::cli::add_run(app);
   lamina::cli::add_summary(app);

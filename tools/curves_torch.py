@@ -1,0 +1,226 @@
+# Trains nets for a few hundred steps in Lamina and in PyTorch from the same weights over the same
+# batches, and holds the two loss curves together.
+#
+# Two correct programs drift apart: roundings differ, and training amplifies them. So PyTorch runs a
+# second time from weights moved by a rounding (and with other dropout masks, which the two programs
+# do not share), which tells how far a correct program may be. The rule, on curves averaged over
+# WINDOW steps: the largest distance from Lamina to PyTorch is at most FACTOR times the largest
+# distance of PyTorch to itself, or SLACK of the first loss where that is more.
+#
+# Usage: python3 tools/curves_torch.py [NET ...] [--lamina PROGRAM] [--steps N] [--batch N]
+#        [--size N] [--data fashion-mnist|mnist|cifar-10] [--table FILE.md]
+# SPDX-License-Identifier: Apache-2.0
+import argparse
+import gzip
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import torch_python
+
+torch_python.require()
+
+import numpy  # noqa: E402
+import torch  # noqa: E402
+import torch.nn.functional as F  # noqa: E402
+
+import philox  # noqa: E402
+import safetensors_io  # noqa: E402
+import torch_nets  # noqa: E402
+
+WINDOW, FACTOR, SLACK = 20, 3.0, 0.02
+SEED, MEAN, STDDEV = 1, 0.5, 0.5
+NETS = ["alexnet_mnist", "vgg11_mnist", "resnet18_mnist", "mobilenet_mnist", "googlenet_mnist",
+        "alexnet_fashion_small", "vgg11_fashion_small", "nin_fashion", "googlenet_fashion_bn",
+        "zfnet", "vgg11_bn", "resnet18", "resnet50", "resnext50_32x4d", "wide_resnet50_2",
+        "vgg_cifar10"]
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description="Loss curves of Lamina and PyTorch.")
+    parser.add_argument("--lamina", default="build/default/bin/lamina")
+    parser.add_argument("--steps", type=int, default=200)
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--size", type=int, default=None, help="height and width of the images")
+    parser.add_argument("--lr", type=float, default=1e-4)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--data", default="fashion-mnist")
+    parser.add_argument("--table", default=None, help="write the table and the curves to this file")
+    parser.add_argument("nets", nargs="*", default=NETS)
+    return parser.parse_args()
+
+
+def locate(flags):
+    """The folder in which lamina finds the data set."""
+    done = subprocess.run([flags.lamina, "data", "check", flags.data], capture_output=True, text=True)
+    if done.returncode != 0:
+        print(f"SKIP: {flags.data} is not on this machine.")
+        sys.exit(torch_python.SKIPPED)
+    line = done.stdout.splitlines()[1]
+    return pathlib.Path(line[:line.index(", images of")])
+
+
+def read_bytes(folder, name):
+    path = folder / name
+    if path.exists():
+        return path.read_bytes()
+    return gzip.decompress((folder / f"{name}.gz").read_bytes())
+
+
+def read_images(flags, count):
+    """The first images of the training part, N, C, H, W, and their labels."""
+    folder = locate(flags)
+    if flags.data == "cifar-10":
+        rows = []
+        for part in range(1, 6):
+            rows.append(numpy.frombuffer(read_bytes(folder, f"data_batch_{part}.bin"), numpy.uint8))
+        rows = numpy.concatenate(rows).reshape(-1, 3073)[:count]
+        return rows[:, 1:].reshape(-1, 3, 32, 32), rows[:, 0].astype(numpy.int64)
+    images = numpy.frombuffer(read_bytes(folder, "train-images-idx3-ubyte"), numpy.uint8, offset=16)
+    labels = numpy.frombuffer(read_bytes(folder, "train-labels-idx1-ubyte"), numpy.uint8, offset=8)
+    return images.reshape(-1, 1, 28, 28)[:count], labels[:count].astype(numpy.int64)
+
+
+def build(flags, name, channels, classes=10):
+    sized = flags.size if torch_nets._net(name).sized else None
+    return torch_nets.build(name, size=sized, classes=classes, channels=channels), sized
+
+
+def torch_curve(flags, name, state, images, labels, dropout_seed):
+    """The loss of every step in PyTorch."""
+    net, sized = build(flags, name, images.shape[1])
+    net.load_state_dict(state)
+    net.train()
+    torch.manual_seed(dropout_seed)
+    loss_of = torch_nets.loss_of(name)
+    optimizer = torch.optim.Adam(net.parameters(), lr=flags.lr)
+    shape = torch_nets.input_shape(name, sized)[1:]
+    order = philox.first_epoch(SEED, len(labels))
+    losses = []
+    for step in range(flags.steps):
+        chosen = order[step * flags.batch:(step + 1) * flags.batch]
+        x = (torch.from_numpy(images[chosen]).float() / 255 - MEAN) / STDDEV
+        if x.shape[2:] != torch.Size(shape):
+            x = F.interpolate(x, size=shape, mode="bilinear", align_corners=False)
+        output = net(x)
+        loss = loss_of(output, torch.from_numpy(labels[chosen]))
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        main = torch_nets.outputs_of(name, output)["output"].detach()
+        each = F.nll_loss if name in torch_nets._LOG_PROBABILITIES else F.cross_entropy
+        losses.append(each(main, torch.from_numpy(labels[chosen])).item())  # as Lamina logs it
+    return numpy.array(losses)
+
+
+def lamina_curve(flags, name, state, channels):
+    """The loss of every step in Lamina, from its checkpoint."""
+    with tempfile.TemporaryDirectory() as folder:
+        weights = os.path.join(folder, "weights.safetensors")
+        safetensors_io.write(weights, {key: value.numpy() for key, value in state.items()})
+        size = ["--size", str(flags.size)] if flags.size and torch_nets._net(name).sized else []
+        run = os.path.join(folder, "run")
+        done = subprocess.run(
+            [flags.lamina, "train", "--net", name, "--data", flags.data, "--weights", weights,
+             "--classes", "10", "--channels", str(channels), *size,
+             "--limit", str(flags.steps * flags.batch), "--epochs", "1",
+             "--batch-size", str(flags.batch), "--optimizer", "adam", "--lr", str(flags.lr),
+             "--normalize", f"{MEAN},{STDDEV}", "--seed", str(SEED), "--log-every", "1",
+             "--threads", str(flags.threads), "--device", "cpu", "--out", run],
+            capture_output=True, text=True)
+        if done.returncode != 0:
+            raise SystemExit(f"{name}: {done.stderr.strip().splitlines()[-1]}")
+        tensors, _ = safetensors_io.read(os.path.join(run, "state.safetensors"))
+        return tensors["progress.step_losses"][:, 1].copy()
+
+
+def moved(state, seed):
+    """The weights, each moved by about a rounding."""
+    generator = torch.Generator().manual_seed(seed)
+    return {key: value * (1 + 2.0**-23 * torch.randn(value.shape, generator=generator))
+            if value.is_floating_point() else value for key, value in state.items()}
+
+
+def smooth(curve):
+    return numpy.convolve(curve, numpy.ones(WINDOW) / WINDOW, mode="valid")
+
+
+def compare(flags, name, images, labels):
+    torch.manual_seed(SEED)
+    net, _ = build(flags, name, images.shape[1])
+    state = {key: value.clone() for key, value in net.state_dict().items()}
+    theirs = torch_curve(flags, name, state, images, labels, 1)
+    again = torch_curve(flags, name, moved(state, 2), images, labels, 2)
+    ours = lamina_curve(flags, name, state, images.shape[1])
+    far = numpy.abs(smooth(ours) - smooth(theirs)).max()
+    own = numpy.abs(smooth(again) - smooth(theirs)).max()
+    band = max(FACTOR * own, SLACK * theirs[0])
+    return {"net": name, "first": abs(ours[0] - theirs[0]), "start": theirs[0],
+            "lamina": smooth(ours)[-1], "torch": smooth(theirs)[-1], "far": far, "own": own,
+            "band": band, "curves": [smooth(ours), smooth(theirs), smooth(again)]}
+
+
+def sparkline(curves):
+    """The three smoothed curves as one small drawing."""
+    high = max(curve.max() for curve in curves)
+    low = min(0.0, min(curve.min() for curve in curves))
+
+    def points(curve):
+        xs = numpy.linspace(2, 158, len(curve))
+        ys = 58 - 56 * (curve - low) / (high - low)
+        return " ".join(f"{x:.1f},{y:.1f}" for x, y in zip(xs, ys))
+
+    styles = ['stroke="#0b5cad" stroke-width="1.6"', 'stroke="#b3541e" stroke-dasharray="4 2"',
+              'stroke="#888" stroke-dasharray="1 2"']
+    return "".join(f'<polyline fill="none" {style} points="{points(curve)}"/>'
+                   for style, curve in zip(styles, curves))
+
+
+def write_table(flags, rows, lines):
+    path = pathlib.Path(flags.table)
+    drawing = path.with_suffix(".svg")
+    parts = []
+    for i, row in enumerate(rows):
+        x, y = 10 + i % 4 * 180, 10 + i // 4 * 90
+        parts.append(f'<g transform="translate({x} {y})"><text y="10" font-size="11">{row["net"]}'
+                     f'</text><g transform="translate(0 14)">{sparkline(row["curves"])}</g></g>')
+    height = 20 + (len(rows) + 3) // 4 * 90
+    drawing.write_text(
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="740" height="{height}" '
+        f'font-family="sans-serif"><rect width="100%" height="100%" fill="#fff"/>'
+        + "".join(parts) + "</svg>\n")
+    path.write_text(
+        "# Loss curves beside PyTorch's\n\nWritten by `python3 tools/curves_torch.py --table "
+        f"{flags.table}`: the same start, the same {flags.steps} batches of {flags.batch}\nof "
+        f"{flags.data}, Adam {flags.lr:g}. Curves are means over {WINDOW} steps: solid Lamina, "
+        "dashed PyTorch, dotted PyTorch\nfrom weights moved by a rounding. The rule stands at the "
+        f"head of the script.\n\n![curves]({drawing.name})\n\n" + "\n".join(lines) + "\n")
+
+
+def main():
+    flags = arguments()
+    torch.set_num_threads(flags.threads)
+    torch.set_flush_denormal(True)
+    images, labels = read_images(flags, flags.steps * flags.batch)
+    lines = ["| net | first loss | after the last step, Lamina | PyTorch | largest distance | "
+             "PyTorch to itself | of the band |", "|---|---|---|---|---|---|---|"]
+    print("\n".join(lines), flush=True)
+    rows, bad = [], []
+    for name in flags.nets:
+        row = compare(flags, name, images, labels)
+        rows.append(row)
+        lines.append(f"| {name} | {row['start']:.4f} | {row['lamina']:.4f} | {row['torch']:.4f} | "
+                     f"{row['far']:.4f} | {row['own']:.4f} | {row['far'] / row['band']:.0%} |")
+        print(lines[-1], flush=True)
+        if not row["far"] <= row["band"] or not row["first"] <= 1e-3 * row["start"]:
+            bad.append(name)
+    if flags.table:
+        write_table(flags, rows, lines)
+    if bad:
+        sys.exit(f"outside the band: {', '.join(bad)}")
+
+
+if __name__ == "__main__":
+    main()
