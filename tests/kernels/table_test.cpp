@@ -96,7 +96,7 @@ TEST(Harness, CatchesTheUseOfGarbage) {
                   const auto* garbage = static_cast<unsigned char*>(call.workspace(64));
                   if (*garbage == 0x7F) y[0] = std::nextafter(y[0], 0.0f);
                 }),
-                "a second run gives other bits in y");
+                "gives other bits in y");
 }
 
 TEST(Harness, CatchesAKernelThatNeedsAlignment) {
