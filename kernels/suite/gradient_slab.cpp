@@ -84,6 +84,26 @@ void clips(Table& table) {
   table.check(clip_problem({"more_than_a_grid", kMoreThanAGrid, 5}, DType::f32));
 }
 
+// Two gradients that are not finite, the first at `bad`.
+Problem overflow_problem(std::int64_t count, std::int64_t bad, DType dtype) {
+  Problem problem{
+      .name = fmt::format("find_overflow/{}_of_{}", bad, count), .pass = "find", .dtype = dtype};
+  Draw draw(problem.name);
+  Values dw = rounded(dtype, draw.normal(features(1, count)));
+  dw.back() = std::numeric_limits<double>::infinity();
+  dw[static_cast<std::size_t>(bad)] = -std::numeric_limits<double>::infinity();
+  problem.slots = {state_slot({.step = 3}, Role::inout), in("dw", features(1, count), dw)};
+  problem.slot("state").sparse = true;
+  problem.body = [](Call& call) { find_overflow(call.ctx(), call.state(), call["dw"], 5); };
+  return problem;
+}
+
+void overflows(Table& table) {
+  for (const auto& [count, bad] :
+       {std::pair<std::int64_t, std::int64_t>{1, 0}, {65, 0}, {65, 40}, {1000, 999}, {8191, 300}})
+    table.check(overflow_problem, count, bad);
+}
+
 // Numbers worked out by hand.
 void known(Table& table) {
   table.verify("clip_gradients/known", "clip", [](Context& ctx) {
@@ -122,6 +142,7 @@ void known(Table& table) {
 void add_gradient_slab(Suite& suite) {
   suite.add("Sums", sums);
   suite.add("Clips", clips);
+  suite.add("Overflows", overflows);
   suite.add("Known", known);
 }
 
