@@ -8,11 +8,12 @@
 #include <numeric>
 
 #include "engine/data/image_file.h"
+#include "engine/data/image_list.h"
 #include "engine/data/registry.h"
 #include "engine/data/resize.h"
 #include "engine/files/atomic_file.h"
 #include "engine/files/torch_file.h"
-#include "engine/train/evaluate.h"
+#include "engine/train/run_results.h"
 #include "tools/commands.h"
 #include "tools/common.h"
 #include "tools/training.h"
@@ -42,13 +43,13 @@ void take_from_run(PredictFlags& flags) {
   missing(flags.weights, (averaged ? paths.average : paths.weights).string());
   missing(flags.data, config.data);
   missing(flags.normalize, config.normalize);
+  const NetFlags there = net_flags(config);
   NetFlags& options = flags.options;
-  if (options.classes == 0) options.classes = config.classes;
-  if (options.size == 0) options.size = config.size;
-  if (options.channels == 0) options.channels = config.channels;
-  if (options.width == 1.0) options.width = config.width;
-  if (options.others.empty() && !config.net_options.empty())
-    options.others = CLI::detail::split(config.net_options, ' ');
+  if (options.classes == 0) options.classes = there.classes;
+  if (options.size == 0) options.size = there.size;
+  if (options.channels == 0) options.channels = there.channels;
+  if (options.width == 1.0) options.width = there.width;
+  if (options.others.empty()) options.others = there.others;
   if (flags.image_size == 0 && !find_dataset(config.data)) flags.image_size = config.image_size;
 }
 
@@ -60,16 +61,6 @@ std::vector<std::string> read_names(const std::string& path) {
     if (!line.empty() && line.back() == '\r') line.pop_back();
     names.push_back(line);
   }
-  return names;
-}
-
-// The folders of an image folder's training part, in their order as classes.
-std::vector<std::string> folder_names(const std::string& folder) {
-  std::vector<std::string> names;
-  std::error_code ignored;
-  for (const auto& entry : std::filesystem::directory_iterator(folder + "/train", ignored))
-    if (entry.is_directory()) names.push_back(entry.path().filename().string());
-  std::sort(names.begin(), names.end());
   return names;
 }
 
@@ -85,8 +76,8 @@ std::vector<std::string> class_names(const PredictFlags& flags, std::int64_t cla
                  classes);
   } else if (const auto known = find_dataset(flags.data)) {
     names = known->class_names;
-  } else if (!flags.data.empty()) {
-    names = folder_names(flags.data);
+  } else if (!flags.data.empty() && is_image_folder(flags.data)) {
+    names = list_images(flags.data, Part::train, 1).class_names;
   }
   for (auto i = static_cast<std::int64_t>(names.size()); i < classes; ++i)
     names.push_back(std::to_string(i));
@@ -137,16 +128,6 @@ Dataset read_pictures(const PredictFlags& flags, const Shape& input) {
     data.has_constants = true;
   }
   return data;
-}
-
-// Of logits, or of log-probabilities, whose softmax is themselves.
-std::vector<double> probabilities(std::span<const float> outputs) {
-  const double largest = *std::max_element(outputs.begin(), outputs.end());
-  std::vector<double> p;
-  for (float output : outputs) p.push_back(std::exp(static_cast<double>(output) - largest));
-  const double sum = std::accumulate(p.begin(), p.end(), 0.0);
-  for (double& value : p) value /= sum;
-  return p;
 }
 
 void predict(PredictFlags flags) {

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "engine/core/words.h"
 #include "engine/files/atomic_file.h"
 #include "engine/train/recipes.h"
 #include "tools/commands.h"
@@ -41,7 +42,9 @@ std::vector<Axis> axes_of(const SweepFlags& flags) {
     LAMINA_CHECK(equals != std::string::npos && equals > 0 && equals + 1 < text.size(),
                  "'{}' is nothing to sweep over; write KEY=VALUE,VALUE, for example lr=0.1,0.01.",
                  text);
-    Axis axis{text.substr(0, equals), CLI::detail::split(text.substr(equals + 1), ',')};
+    Axis axis{text.substr(0, equals), {}};
+    for (const std::string_view value : words_of(std::string_view(text).substr(equals + 1)))
+      axis.values.emplace_back(value);
     const auto same =
         std::find_if(axes.begin(), axes.end(), [&](const Axis& a) { return a.key == axis.key; });
     if (same != axes.end())

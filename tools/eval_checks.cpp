@@ -8,6 +8,7 @@
 #include <fmt/ranges.h>
 
 #include "engine/core/suggest.h"
+#include "engine/core/words.h"
 
 namespace lamina::cli {
 
@@ -57,15 +58,13 @@ std::string input_text(const Dataset& dataset, const PrepareOpts& scaling) {
 void reorder_classes(const std::string& order, Dataset& dataset) {
   std::vector<std::int32_t> output(static_cast<std::size_t>(dataset.classes), -1);
   std::vector<std::string> names;
-  for (std::size_t begin = 0; begin <= order.size();) {
-    const std::size_t end = std::min(order.find(',', begin), order.size());
-    const std::int32_t label = class_of(order.substr(begin, end - begin), dataset);
+  for (const std::string_view word : words_of(order)) {
+    const std::int32_t label = class_of(std::string(word), dataset);
     LAMINA_CHECK(output[static_cast<std::size_t>(label)] < 0,
                  "class-order: class {} comes twice.",
                  dataset.class_names[static_cast<std::size_t>(label)]);
     output[static_cast<std::size_t>(label)] = static_cast<std::int32_t>(names.size());
     names.push_back(dataset.class_names[static_cast<std::size_t>(label)]);
-    begin = end + 1;
   }
   LAMINA_CHECK(static_cast<std::int64_t>(names.size()) == dataset.classes,
                "class-order names {} classes; the data set {} has {}.",

@@ -36,13 +36,7 @@ TensorFile read_start_weights(TrainConfig& config) {
 
 // The config keeps what the net was built with, so that the run can be resumed.
 Graph build_configured(TrainConfig& config, const Dataset& dataset) {
-  NetFlags flags{.classes = config.classes,
-                 .size = config.size,
-                 .channels = config.channels,
-                 .width = config.width};
-  std::stringstream others(config.net_options);
-  for (std::string other; others >> other;) flags.others.push_back(other);
-  NetOpts opts = flags.opts();
+  NetOpts opts = net_flags(config).opts();
   Graph graph = build_net_for(config.net, opts, dataset);
   config.classes = opts.classes;
   config.channels = opts.channels;
@@ -108,6 +102,16 @@ TrainConfig SettingFlags::resolve() const {
   if (no_fuse) config.fuse = false;
   if (no_graph) config.record = false;
   return config;
+}
+
+NetFlags net_flags(const TrainConfig& config) {
+  NetFlags flags{.classes = config.classes,
+                 .size = config.size,
+                 .channels = config.channels,
+                 .width = config.width};
+  std::stringstream others(config.net_options);
+  for (std::string other; others >> other;) flags.others.push_back(other);
+  return flags;
 }
 
 TrainConfig config_of_run(const std::string& folder) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "engine/train/trainer.h"
+#include "tools/common.h"
 
 namespace CLI {
 class App;
@@ -31,6 +32,9 @@ struct RunOpts {
   bool overwrite = false;  // a run that the folder holds
 };
 TrainOutcome run_training(TrainConfig config, const std::string& folder, const RunOpts& opts);
+
+// What the config says about the net, as flags.
+NetFlags net_flags(const TrainConfig& config);
 
 // The config of the run in a folder.
 TrainConfig config_of_run(const std::string& folder);

@@ -9,6 +9,7 @@
 
 #include "engine/core/error.h"
 #include "engine/core/philox.h"
+#include "engine/core/words.h"
 #include "engine/data/split.h"
 
 namespace lamina {
@@ -71,18 +72,15 @@ std::array<float, 4> parse_channels(const char* what,
   values.fill(missing);
   if (text.empty()) return values;
   std::vector<float> list;
-  const char* at = text.data();
-  const char* const end = at + text.size();
-  for (bool more = true; more;) {
+  for (const std::string_view word : words_of(text)) {
     float value = 0;
-    const auto read = std::from_chars(at, end, value);
-    more = read.ec == std::errc() && read.ptr != end && *read.ptr == ',';
-    LAMINA_CHECK(read.ec == std::errc() && (more || read.ptr == end),
+    const char* const end = word.data() + word.size();
+    const auto read = std::from_chars(word.data(), end, value);
+    LAMINA_CHECK(read.ec == std::errc() && read.ptr == end,
                  "{} takes numbers with commas between them, not '{}'.",
                  what,
                  text);
     list.push_back(value);
-    at = read.ptr + 1;
   }
   const auto count = static_cast<std::int64_t>(list.size());
   LAMINA_CHECK(count == 1 || count == channels,

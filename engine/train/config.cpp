@@ -8,8 +8,10 @@
 #include <fmt/ranges.h>
 
 #include "engine/core/error.h"
+#include "engine/core/loss_kind.h"
 #include "engine/core/precision.h"
 #include "engine/core/suggest.h"
+#include "engine/core/words.h"
 #include "engine/train/augmentation.h"
 
 namespace lamina {
@@ -143,7 +145,9 @@ bool parse_bool(const std::string& key, const std::string& value) {
   fail_request("{} takes true or false, not '{}'.", key, value);
 }
 
-void require_name(const char* key, const std::string& value, std::vector<std::string> names) {
+void require_name(const char* key,
+                  const std::string& value,
+                  const std::vector<std::string>& names) {
   if (std::find(names.begin(), names.end(), value) != names.end()) return;
   fail_request("{} is '{}'; it must be one of {}.{}",
                key,
@@ -203,7 +207,9 @@ void TrainConfig::check() const {
   require(log_every > 0, "log_every", std::to_string(log_every), "positive");
   require(limit >= 0, "limit", std::to_string(limit), "zero or more");
   require(seed >= 0, "seed", std::to_string(seed), "zero or more");
-  require_name("loss", loss, {"auto", "cross_entropy", "nll", "hinge", "mse", "l1"});
+  std::vector<std::string> losses{"auto"};
+  losses.insert(losses.end(), kLossNames.begin(), kLossNames.end());
+  require_name("loss", loss, losses);
   require(label_smoothing >= 0 && label_smoothing < 1,
           "label_smoothing",
           fmt::format("{}", label_smoothing),
@@ -249,13 +255,12 @@ void TrainConfig::check() const {
 
 std::vector<std::int64_t> TrainConfig::milestone_list() const {
   std::vector<std::int64_t> list;
-  for (std::size_t begin = 0; !milestones.empty() && begin <= milestones.size();) {
-    const std::size_t end = std::min(milestones.find(',', begin), milestones.size());
-    list.push_back(parse_number<std::int64_t>("milestones", milestones.substr(begin, end - begin)));
+  if (milestones.empty()) return list;
+  for (const std::string_view word : words_of(milestones)) {
+    list.push_back(parse_number<std::int64_t>("milestones", std::string(word)));
     LAMINA_CHECK(list.back() > (list.size() > 1 ? list[list.size() - 2] : 0),
                  "milestones are '{}'; they must be epochs that grow, such as 30,60,80.",
                  milestones);
-    begin = end + 1;
   }
   return list;
 }

@@ -10,6 +10,7 @@
 #include <fmt/core.h>
 
 #include "engine/core/error.h"
+#include "engine/core/words.h"
 #include "engine/files/atomic_file.h"
 
 namespace lamina {
@@ -68,17 +69,6 @@ std::string json_line(const EpochRow& row) {
        line);
 }
 
-std::vector<std::string_view> split(std::string_view line) {
-  std::vector<std::string_view> cells;
-  for (std::size_t comma = line.find(','); comma != std::string_view::npos;
-       comma = line.find(',')) {
-    cells.push_back(line.substr(0, comma));
-    line.remove_prefix(comma + 1);
-  }
-  cells.push_back(line);
-  return cells;
-}
-
 template <class T>
 bool parse(std::string_view text, T& value) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -87,7 +77,7 @@ bool parse(std::string_view text, T& value) {
 
 // Empty validation cells mean that the run had no validation.
 bool parse_row(std::string_view line, EpochRow& row) {
-  const std::vector<std::string_view> cells = split(line);
+  const std::vector<std::string_view> cells = words_of(line);
   if (cells.size() != 12) return false;
   row.has_val = !cells[5].empty();
   const bool val = row.has_val ? parse(cells[5], row.val_loss) && parse(cells[6], row.val_acc) &&

@@ -6,21 +6,18 @@
 #include <cmath>
 #include <ctime>
 #include <nlohmann/json.hpp>
+#include <numeric>
 
 namespace lamina {
 
-namespace {
-
-// The prediction of one sample and its softmax probability. Log-probabilities have themselves as
-// logits, so nets that end in log-softmax need no other path.
-std::pair<int, double> predict(std::span<const float> outputs) {
-  const auto top = std::max_element(outputs.begin(), outputs.end());
-  double sum = 0;
-  for (float value : outputs) sum += std::exp(static_cast<double>(value) - *top);
-  return {static_cast<int>(top - outputs.begin()), 1.0 / sum};
+std::vector<double> probabilities(std::span<const float> outputs) {
+  const double largest = *std::max_element(outputs.begin(), outputs.end());
+  std::vector<double> p;
+  for (float output : outputs) p.push_back(std::exp(static_cast<double>(output) - largest));
+  const double sum = std::accumulate(p.begin(), p.end(), 0.0);
+  for (double& value : p) value /= sum;
+  return p;
 }
-
-}  // namespace
 
 EvalResult evaluate_with_mistakes(Evaluator& evaluator,
                                   const Dataset& dataset,
@@ -33,9 +30,11 @@ EvalResult evaluate_with_mistakes(Evaluator& evaluator,
         for (std::size_t i = 0; i < outputs.size() / width; ++i) {
           const std::int64_t index = evaluator.samples()[static_cast<std::size_t>(first) + i];
           const int label = dataset.labels[static_cast<std::size_t>(index)];
-          const auto [predicted, confidence] = predict(outputs.subspan(i * width, width));
-          if (predicted != label)
-            mistakes.push_back({index, label, predicted, confidence, 0, 0, 0, {}});
+          const auto row = outputs.subspan(i * width, width);
+          const auto predicted = std::max_element(row.begin(), row.end()) - row.begin();
+          if (predicted == label) continue;
+          const double confidence = probabilities(row)[static_cast<std::size_t>(predicted)];
+          mistakes.push_back({index, label, static_cast<int>(predicted), confidence, 0, 0, 0, {}});
         }
       });
   std::stable_sort(mistakes.begin(), mistakes.end(), [](const Mistake& a, const Mistake& b) {

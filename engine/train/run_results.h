@@ -12,6 +12,10 @@
 
 namespace lamina {
 
+// The softmax of a net's outputs for one sample: logits, or log-probabilities, which have
+// themselves as logits.
+std::vector<double> probabilities(std::span<const float> outputs);
+
 // Evaluates and keeps the `keep` wrong predictions the net was surest of, the surest first.
 // `dataset` is what the evaluator's sample numbers refer to.
 EvalResult evaluate_with_mistakes(Evaluator& evaluator,

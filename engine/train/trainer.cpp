@@ -143,9 +143,7 @@ Trainer::Trainer(Context& ctx,
   check_fit(graph, config.net, test);
   machine_ = std::make_unique<Machine>(ctx, config, std::move(graph), train, test);
   machine_->model.initialise(static_cast<std::uint64_t>(config.seed));
-  const std::int64_t batches = machine_->walk.batches();
-  schedule_ =
-      std::make_unique<Schedule>(config, (batches + config.accumulate - 1) / config.accumulate);
+  schedule_ = std::make_unique<Schedule>(config, updates_per_epoch());
 }
 
 Trainer::~Trainer() = default;
@@ -210,10 +208,14 @@ TrainOutcome Trainer::run(const TrainHooks& hooks, bool resume) {
   return outcome;
 }
 
+std::int64_t Trainer::updates_per_epoch() const {
+  return (machine_->walk.batches() + config_.accumulate - 1) / config_.accumulate;
+}
+
 double Trainer::rate_at(std::int64_t step) const {
   const std::int64_t batches = machine_->walk.batches();
-  const std::int64_t updates = (batches + config_.accumulate - 1) / config_.accumulate;
-  return schedule_->rate(step / batches * updates + step % batches / config_.accumulate);
+  return schedule_->rate(step / batches * updates_per_epoch() +
+                         step % batches / config_.accumulate);
 }
 
 void Trainer::begin_epoch(TrainProgress& progress) {

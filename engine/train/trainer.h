@@ -63,6 +63,7 @@ class Trainer {
   struct Machine;                                                   // the model and its programs
   std::vector<std::pair<std::string, std::size_t>> memory() const;  // what, bytes
   TrainedParts parts() const;
+  std::int64_t updates_per_epoch() const;
   double rate_at(std::int64_t step) const;  // of the update that this batch belongs to
   void begin_epoch(TrainProgress& progress);
   void train_epoch(const TrainHooks& hooks, TrainProgress& progress, bool& interrupted);
