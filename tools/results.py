@@ -1,8 +1,8 @@
 # Trains recipes over several seeds with `lamina sweep` and writes the table of docs/results.md: what
 # they reach, beside what their sources report.
 #
-# Usage: tools/results.py [--lamina PROGRAM] [--seeds 1,2,3] [--out FOLDER] [--fresh] [--table FILE]
-#                         [RECIPE[=MINIMUM] ...]
+# Usage: tools/results.py [--lamina PROGRAM] [--seeds 1,2,3] [--out FOLDER] [--threads N] [--fresh]
+#                         [--table FILE] [RECIPE[=MINIMUM] ...]
 #   RECIPE   without one: those that two processor cores finish in an hour a run
 #   MINIMUM  the mean test accuracy in per cent that the recipe has to reach, else exit code 1
 # Stopped, it goes on where it was: finished runs in FOLDER are not repeated. A recipe whose data set
@@ -31,6 +31,7 @@ def arguments():
     parser.add_argument("--lamina", default=None)
     parser.add_argument("--seeds", default="1,2,3")
     parser.add_argument("--out", default=str(_ROOT / "runs/results"))
+    parser.add_argument("--threads", default="0", help="of each run; 0: as many as there are")
     parser.add_argument("--fresh", action="store_true", help="repeat finished runs")
     parser.add_argument("--table", default=None, help="write the table to this file too")
     parser.add_argument("recipes", nargs="*", default=_RECIPES)
@@ -57,8 +58,8 @@ def runs_of(flags, recipe):
     out = pathlib.Path(flags.out) / recipe.replace("/", "_")
     if flags.fresh:
         shutil.rmtree(out, ignore_errors=True)
-    subprocess.run([flags.lamina, "sweep", "--recipe", recipe, "--device", "cpu", "--out", out,
-                    f"seed={flags.seeds}"], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([flags.lamina, "sweep", "--recipe", recipe, "--device", "cpu", "--threads",
+                    flags.threads, "--out", out, f"seed={flags.seeds}"], check=True, stdout=subprocess.DEVNULL)
     with open(out / "sweep.csv", newline="") as file:
         return [{key: float(value) for key, value in row.items() if key != "run"}
                 for row in csv.DictReader(file)]
