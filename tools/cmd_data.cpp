@@ -182,6 +182,7 @@ int terminal_width() {
 void show(const ShowFlags& flags) {
   DataOpts opts = flags.data;
   opts.limit = flags.count;
+  opts.store = ImageStore::memory;
   LAMINA_CHECK(
       flags.out != "-" || isatty(STDOUT_FILENO) == 0,
       "--out - writes a PNG to the standard output, which is a terminal here; redirect it, "

@@ -19,7 +19,7 @@ struct EvalFlags {
                                             precision = "fp32";
   std::int64_t batch = 256, threads = 0, limit = 0, image_size = 256, skip_bad = 0;
   std::uint64_t permute_pixels = 0;
-  std::string mean, stddev, class_order;
+  std::string mean, stddev, class_order, image_store = "auto";
   double scale = 0;
   NetFlags options;
   bool json = false;
@@ -95,7 +95,8 @@ void evaluate(const EvalFlags& flags) {
                                      .limit = flags.limit,
                                      .image_size = flags.image_size,
                                      .skip_bad = flags.skip_bad,
-                                     .threads = flags.threads});
+                                     .threads = flags.threads,
+                                     .store = image_store_from_name(flags.image_store)});
   if (!flags.class_order.empty()) reorder_classes(flags.class_order, dataset);
   const PrepareOpts scaling = scaling_of(flags, dataset);
   NetOpts opts = flags.options.opts();
@@ -163,6 +164,8 @@ void add_eval(CLI::App& app) {
   command->add_option("--batch", flags->batch, "images at a time");
   command->add_option("--limit", flags->limit, "use only the first N images (0: all)");
   command->add_option("--image-size", flags->image_size, "side of the squares of photographs");
+  command->add_option(
+      "--image-store", flags->image_store, "where photographs are: auto, memory, packed or files");
   command->add_option("--skip-bad", flags->skip_bad, "leave out up to N damaged photographs");
   command->add_option("--device", flags->device, "auto, cuda, cpu or ref");
   command->add_option("--precision", flags->precision, "fp32; tf32, bf16 or fp16 with cuda");

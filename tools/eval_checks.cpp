@@ -35,11 +35,14 @@ std::int32_t class_of(const std::string& word, const Dataset& dataset) {
 
 std::string input_text(const Dataset& dataset, const PrepareOpts& scaling) {
   constexpr std::int64_t kImages = 1000;  // are enough
-  const std::int64_t count = std::min(dataset.count, kImages) * dataset.h * dataset.w * dataset.c;
+  const std::int64_t size = dataset.image_bytes();
+  const std::int64_t count = std::min(dataset.count, kImages) * size;
+  std::vector<std::uint8_t> image;
   double sum = 0, squares = 0, low = 0, high = 0;
   for (std::int64_t i = 0; i < count; ++i) {
+    if (i % size == 0) image = dataset.image(i / size);
     const auto c = static_cast<std::size_t>(i % dataset.c);
-    const double pixel = dataset.images[static_cast<std::size_t>(i)] / 255.0;
+    const double pixel = image[static_cast<std::size_t>(i % size)] / 255.0;
     const double x =
         (pixel - static_cast<double>(scaling.mean[c])) / static_cast<double>(scaling.stddev[c]);
     sum += x;

@@ -131,7 +131,8 @@ TrainOutcome run_training(TrainConfig config, const std::string& folder, const R
                       .limit = config.limit,
                       .image_size = config.image_size,
                       .skip_bad = config.skip_bad,
-                      .threads = config.threads};
+                      .threads = config.threads,
+                      .store = image_store_from_name(config.image_store)};
   const Dataset train_set = load_with_notes(config.data, Part::train, data);
   const Dataset test_set = load_with_notes(config.data, Part::test, data);
   Graph graph = build_configured(config, train_set);

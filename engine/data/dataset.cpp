@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
 #include <filesystem>
 #include <system_error>
 #include <utility>
@@ -10,6 +12,7 @@
 #include "engine/core/error.h"
 #include "engine/data/format.h"
 #include "engine/data/image_folder.h"
+#include "engine/data/image_list.h"
 #include "engine/data/locate.h"
 #include "engine/data/registry.h"
 
@@ -81,6 +84,32 @@ Part part_from_name(std::string_view name) {
     if (name == name_of(part)) return part;
   }
   fail_request("unknown part '{}'; the parts of a data set are train and test.", name);
+}
+
+ImageStore image_store_from_name(std::string_view name) {
+  constexpr std::array<std::string_view, 4> kNames{"auto", "memory", "packed", "files"};
+  const auto found = std::find(kNames.begin(), kNames.end(), name);
+  if (found == kNames.end())
+    fail_request("unknown image store '{}'; choose {}.", name, fmt::join(kNames, ", "));
+  return static_cast<ImageStore>(found - kNames.begin());
+}
+
+void Dataset::read_image(std::int64_t index, std::span<std::uint8_t> to) const {
+  LAMINA_CHECK(index >= 0 && index < count && std::ssize(to) == image_bytes(),
+               "data set {} has no image {}, or {} bytes do not hold it.",
+               name,
+               index,
+               to.size());
+  if (source)
+    source->read(index, to);
+  else
+    std::copy_n(images.begin() + index * image_bytes(), image_bytes(), to.begin());
+}
+
+std::vector<std::uint8_t> Dataset::image(std::int64_t index) const {
+  std::vector<std::uint8_t> pixels(static_cast<std::size_t>(image_bytes()));
+  read_image(index, pixels);
+  return pixels;
 }
 
 std::vector<std::string> dataset_names() {

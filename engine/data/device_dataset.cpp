@@ -14,12 +14,23 @@
 
 namespace lamina {
 
+namespace {
+
+bool is_streamed(Context& ctx, const Dataset& dataset) {
+  const std::optional<std::size_t> free = ctx.device().free_bytes();
+  return dataset.source || (free && dataset.images.size() > *free / 2);
+}
+
+}  // namespace
+
 DeviceDataset::DeviceDataset(Context& ctx, const Dataset& dataset, std::uint64_t permute_pixels)
-    : shape_{dataset.count, dataset.h, dataset.w, dataset.c},
-      images_(ctx.allocate(dataset.images.size())),
-      labels_(ctx.allocate(dataset.labels.size() * sizeof(std::int32_t))) {
-  ctx.copy_in(images_.data(), dataset.images.data(), images_.size());
-  ctx.copy_in(labels_.data(), dataset.labels.data(), labels_.size());
+    : host_(&dataset), shape_{dataset.count, dataset.h, dataset.w, dataset.c} {
+  if (!is_streamed(ctx, dataset)) {
+    images_ = ctx.allocate(dataset.images.size());
+    labels_ = ctx.allocate(dataset.labels.size() * sizeof(std::int32_t));
+    ctx.copy_in(images_.data(), dataset.images.data(), images_.size());
+    ctx.copy_in(labels_.data(), dataset.labels.data(), labels_.size());
+  }
   if (permute_pixels == 0) return;
   std::vector<std::int32_t> places(static_cast<std::size_t>(shape_.h * shape_.w));
   std::iota(places.begin(), places.end(), 0);

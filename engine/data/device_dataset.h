@@ -1,4 +1,5 @@
-// A data set resident in device memory, and the batches of it.
+// A data set as the device sees it: resident in its memory, or streamed from the host
+// (batch_stream.h).
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -12,16 +13,21 @@ namespace lamina {
 
 class DeviceDataset {
  public:
-  // permute_pixels: the seed of one order of the pixels for all images; 0: they stay in place.
+  // Streamed where the images are not in memory, or take more than half of what the device has
+  // free; `dataset` outlives this then. permute_pixels: the seed of one order of the pixels for all
+  // images; 0: they stay in place.
   DeviceDataset(Context& ctx, const Dataset& dataset, std::uint64_t permute_pixels = 0);
 
-  Tensor images() const { return {images_.data(), DType::u8, shape_}; }
+  bool streamed() const { return images_.size() == 0; }
+  const Dataset& host() const { return *host_; }                         // of a streamed one
+  Tensor images() const { return {images_.data(), DType::u8, shape_}; }  // of a resident one
   Tensor labels() const { return vector_view(labels_.data(), DType::i32, shape_.n); }
   Tensor pixels() const;  // of prepare(): empty where they stay in place
   std::int64_t count() const { return shape_.n; }
   std::size_t bytes() const { return images_.size() + labels_.size() + pixels_.size(); }
 
  private:
+  const Dataset* host_;
   Shape shape_;
   Buffer images_, labels_, pixels_;
 };

@@ -8,12 +8,12 @@
 #include <cstring>
 #include <span>
 #include <string_view>
+#include <utility>
 
 #include "engine/core/error.h"
-#include "engine/data/byte_reader.h"
 #include "engine/data/locate.h"
 #include "engine/data/sha256.h"
-#include "engine/files/atomic_file.h"
+#include "engine/files/posix_file.h"
 
 namespace lamina {
 namespace {
@@ -22,31 +22,20 @@ namespace fs = std::filesystem;
 
 static_assert(std::endian::native == std::endian::little, "the file is written as memory is");
 
-constexpr std::uint64_t kAlignment = 4096;
-constexpr std::string_view kMagic = "LAMINAI1";
+constexpr std::uint64_t kImagesAt = 4096;
+constexpr std::string_view kMagic = "LAMINAI2";
 
 struct Header {
   std::array<char, 8> magic{};
   std::uint64_t side = 0, count = 0, classes = 0, skipped = 0, text_bytes = 0;
-  std::uint64_t images_at = 0, file_bytes = 0;
+  std::uint64_t file_bytes = 0, zero = 0;
   std::array<char, 32> key{};
+
+  std::uint64_t image_bytes() const { return 3 * side * side; }
+  std::uint64_t labels_at() const { return kImagesAt + count * image_bytes(); }
+  std::uint64_t text_at() const { return labels_at() + 4 * count; }
 };
 static_assert(sizeof(Header) == 96);
-
-Header header_of(const PackedImages& packed, const std::string& key, std::size_t text_bytes) {
-  Header header;
-  std::memcpy(header.magic.data(), kMagic.data(), kMagic.size());
-  std::memcpy(header.key.data(), key.data(), header.key.size());
-  header.side = static_cast<std::uint64_t>(packed.side);
-  header.count = packed.labels.size();
-  header.classes = packed.class_names.size();
-  header.skipped = packed.skipped.size();
-  header.text_bytes = text_bytes;
-  const std::uint64_t head = sizeof header + 4 * header.count + text_bytes;
-  header.images_at = (head + kAlignment - 1) / kAlignment * kAlignment;
-  header.file_bytes = header.images_at + packed.images.size();
-  return header;
-}
 
 // Whether the numbers agree with each other and with the file. No memory is taken on their word.
 bool is_sound(const Header& header, const std::string& key, std::uint64_t file_bytes) {
@@ -54,26 +43,35 @@ bool is_sound(const Header& header, const std::string& key, std::uint64_t file_b
   if (std::string_view(header.magic.data(), header.magic.size()) != kMagic ||
       std::string_view(header.key.data(), header.key.size()) != key)
     return false;
-  if (header.side == 0 || header.side > kMostSide || header.count == 0 || header.count > kMost ||
-      header.text_bytes > file_bytes || header.file_bytes != file_bytes)
-    return false;
-  const std::uint64_t head = sizeof header + 4 * header.count + header.text_bytes;
-  return header.images_at == (head + kAlignment - 1) / kAlignment * kAlignment &&
-         header.images_at < file_bytes &&
-         (file_bytes - header.images_at) / (3 * header.side * header.side) == header.count &&
-         (file_bytes - header.images_at) % (3 * header.side * header.side) == 0;
+  return header.side > 0 && header.side <= kMostSide && header.count > 0 && header.count <= kMost &&
+         header.text_bytes <= file_bytes && header.zero == 0 && header.file_bytes == file_bytes &&
+         header.text_at() + header.text_bytes == file_bytes;
 }
 
-template <class T>
-bool fill(ByteReader& reader, T* values, std::size_t count) {
-  const std::size_t bytes = count * sizeof(T);
-  return reader.read({reinterpret_cast<std::uint8_t*>(values), bytes}) == bytes;
+// False when the file ends before.
+bool read_at(const Descriptor& file, std::uint64_t offset, std::span<std::byte> bytes) {
+  return read_all_at(file.get(), offset, bytes) == std::ssize(bytes);
 }
 
-template <class T>
-std::span<const std::byte> bytes_of(const T* values, std::size_t count) {
-  return std::as_bytes(std::span(values, count));
-}
+class ImageFile : public ImageSource {
+ public:
+  ImageFile(fs::path path, Descriptor file, std::size_t image_bytes)
+      : path_(std::move(path)), file_(std::move(file)), image_bytes_(image_bytes) {}
+
+  void read(std::int64_t index, std::span<std::uint8_t> to) const override {
+    const std::uint64_t offset = kImagesAt + static_cast<std::uint64_t>(index) * image_bytes_;
+    if (!read_at(file_, offset, std::as_writable_bytes(to)))
+      fail(
+          "'{}' cannot be read any more, or is shorter than it was; start again, which makes it "
+          "anew where it is damaged.",
+          path_.string());
+  }
+
+ private:
+  fs::path path_;
+  Descriptor file_;
+  std::size_t image_bytes_;
+};
 
 }  // namespace
 
@@ -113,21 +111,23 @@ std::optional<fs::path> image_cache_path(const ImageList& list,
                      sum.substr(0, 12));
 }
 
-std::optional<PackedImages> read_image_cache(const fs::path& path, const std::string& key) {
+std::optional<ImageCache> open_image_cache(const fs::path& path, const std::string& key) {
   if (!is_there(path)) return std::nullopt;
-  ByteReader reader(path, kReplaceFile, ByteReader::Mode::as_stored);
+  std::uint64_t bytes = 0;
+  Descriptor file = open_regular_file(path, bytes);
   Header header;
-  if (!fill(reader, &header, 1) || !is_sound(header, key, reader.file_bytes())) return std::nullopt;
-  PackedImages packed;
+  if (!read_at(file, 0, std::as_writable_bytes(std::span(&header, 1))) ||
+      !is_sound(header, key, bytes))
+    return std::nullopt;
+  ImageCache cache;
+  PackedImages& packed = cache.packed;
   packed.side = static_cast<std::int64_t>(header.side);
   packed.labels.resize(header.count);
-  std::string text(header.images_at - sizeof header - 4 * header.count, '\0');
-  packed.images.resize(header.file_bytes - header.images_at);
-  if (!fill(reader, packed.labels.data(), packed.labels.size()) ||
-      !fill(reader, text.data(), text.size()) ||
-      !fill(reader, packed.images.data(), packed.images.size()))
+  std::string text(header.text_bytes, '\0');
+  if (!read_at(file, header.labels_at(), std::as_writable_bytes(std::span(packed.labels))) ||
+      !read_at(file, header.text_at(), std::as_writable_bytes(std::span(text))))
     return std::nullopt;
-  std::string_view rest = std::string_view(text).substr(0, header.text_bytes);
+  std::string_view rest = text;
   while (!rest.empty()) {
     const std::size_t end = rest.find('\0');
     if (end == std::string_view::npos) return std::nullopt;
@@ -140,22 +140,52 @@ std::optional<PackedImages> read_image_cache(const fs::path& path, const std::st
   for (std::int32_t label : packed.labels) {
     if (label < 0 || label >= std::ssize(packed.class_names)) return std::nullopt;
   }
-  return packed;
+  cache.images = std::make_shared<ImageFile>(path, std::move(file), header.image_bytes());
+  return cache;
 }
 
-void write_image_cache(const fs::path& path, const std::string& key, const PackedImages& packed) {
+ImageCacheWriter::ImageCacheWriter(const fs::path& path, std::int64_t side)
+    : side_(side), file_((make_folder(path.parent_path()), path)) {}
+
+std::uint64_t ImageCacheWriter::place(std::size_t slot) const {
+  return kImagesAt + slot * static_cast<std::uint64_t>(3 * side_ * side_);
+}
+
+void ImageCacheWriter::put(std::size_t slot, std::span<const std::uint8_t> image) {
+  file_.write_at(place(slot), std::as_bytes(image));
+}
+
+void ImageCacheWriter::move(std::size_t from, std::size_t to) {
+  std::vector<std::byte> image(place(1) - place(0));
+  file_.read_at(place(from), image);
+  file_.write_at(place(to), image);
+}
+
+void ImageCacheWriter::commit(const PackedImages& packed, const std::string& key) {
   std::string text;
   for (const std::string& name : packed.class_names) text += name + '\0';
   for (const std::string& what : packed.skipped) text += what + '\0';
-  const Header header = header_of(packed, key, text.size());
-  text.resize(header.images_at - sizeof header - 4 * header.count);
-  make_folder(path.parent_path());
-  const std::array<std::span<const std::byte>, 4> pieces{
-      bytes_of(&header, 1),
-      bytes_of(packed.labels.data(), packed.labels.size()),
-      bytes_of(text.data(), text.size()),
-      bytes_of(packed.images.data(), packed.images.size())};
-  write_file_atomically(path, pieces);
+  Header header;
+  std::memcpy(header.magic.data(), kMagic.data(), kMagic.size());
+  std::memcpy(header.key.data(), key.data(), header.key.size());
+  header.side = static_cast<std::uint64_t>(side_);
+  header.count = packed.labels.size();
+  header.classes = packed.class_names.size();
+  header.skipped = packed.skipped.size();
+  header.text_bytes = text.size();
+  header.file_bytes = header.text_at() + text.size();
+  std::array<std::byte, kImagesAt> head{};
+  std::memcpy(head.data(), &header, sizeof header);
+  file_.write_at(0, head);
+  file_.write_at(header.labels_at(), std::as_bytes(std::span(packed.labels)));
+  file_.write_at(header.text_at(), std::as_bytes(std::span(text)));
+  file_.commit(header.file_bytes);
+}
+
+void write_image_cache(const fs::path& path, const std::string& key, const PackedImages& packed) {
+  ImageCacheWriter writer(path, packed.side);
+  writer.put(0, packed.images);  // all of them, from the first slot on
+  writer.commit(packed, key);
 }
 
 }  // namespace lamina

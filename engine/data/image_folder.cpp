@@ -2,177 +2,160 @@
 #include "engine/data/image_folder.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
-#include <algorithm>
-#include <atomic>
-#include <exception>
-#include <map>
-#include <mutex>
-#include <thread>
+#include <optional>
 #include <utility>
 
 #include "engine/core/error.h"
-#include "engine/data/byte_reader.h"
-#include "engine/data/image_file.h"
-#include "engine/data/resize.h"
+#include "engine/data/image_packing.h"
 
 namespace lamina {
 namespace {
 
-std::vector<std::uint8_t> bytes_of_file(const std::filesystem::path& path) {
-  ByteReader reader(path, kReplaceFile, ByteReader::Mode::as_stored);
-  std::vector<std::uint8_t> bytes(reader.file_bytes());
-  bytes.resize(reader.read(bytes));
-  return bytes;
-}
+namespace fs = std::filesystem;
 
-// The threads take the images in the order of the list, so when one of them has met too many bad
-// ones, all images before it are done or under way: which files are named never depends on chance.
-class Packer {
+double gigabytes(std::uint64_t bytes) { return static_cast<double>(bytes) / 1e9; }
+
+// Keeps nothing but which of the images are good.
+class Looker : public ImageSlots {
  public:
-  Packer(const ImageList& list, const PackOpts& opts) : list_(list), opts_(opts) {
-    packed_.side = opts.side;
-    packed_.class_names = list.class_names;
-    check_memory();
-    packed_.images.resize(list.images.size() * stride());
-  }
-
-  PackedImages run(std::size_t threads) {
-    {
-      std::vector<std::jthread> others;
-      for (std::size_t i = 1; i < threads; ++i) others.emplace_back([this] { work(false); });
-      work(true);
+  explicit Looker(std::size_t count) : is_good_(count) {}
+  void put(std::size_t slot, std::span<const std::uint8_t>) override { is_good_[slot] = 1; }
+  void move(std::size_t, std::size_t) override {}
+  std::vector<std::size_t> good() const {
+    std::vector<std::size_t> list;
+    for (std::size_t i = 0; i < is_good_.size(); ++i) {
+      if (is_good_[i]) list.push_back(i);
     }
-    if (thrown_) std::rethrow_exception(thrown_);
-    if (std::ssize(bad_) > opts_.skip_bad) fail_of_bad();
-    collect();
-    return std::move(packed_);
+    return list;
   }
 
  private:
-  std::size_t stride() const { return static_cast<std::size_t>(opts_.side * opts_.side * 3); }
-  std::span<std::uint8_t> slot(std::size_t i) {
-    return std::span(packed_.images).subspan(i * stride(), stride());
-  }
-
-  void check_memory() const {
-    const std::uint64_t bytes = list_.images.size() * stride();
-    const std::uint64_t most = opts_.most_bytes > 0
-                                   ? static_cast<std::uint64_t>(opts_.most_bytes)
-                                   : static_cast<std::uint64_t>(sysconf(_SC_PHYS_PAGES)) *
-                                         static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
-    if (bytes > most)
-      fail(
-          "the {} images of '{}' take {:.1f} GB as squares of {}, and there is memory for {:.1f}; "
-          "choose a smaller --image-size, or fewer images with --limit.",
-          list_.images.size(),
-          list_.folder.string(),
-          static_cast<double>(bytes) / 1e9,
-          opts_.side,
-          static_cast<double>(most) / 1e9);
-  }
-
-  void work(bool tells) {
-    try {
-      while (!stop_) {
-        const std::size_t i = next_++;
-        if (i >= list_.images.size()) return;
-        if (tells && opts_.progress)
-          opts_.progress(static_cast<std::int64_t>(i), std::ssize(list_.images));
-        pack(i);
-      }
-    } catch (...) {
-      const std::lock_guard lock(mutex_);
-      thrown_ = std::current_exception();
-      stop_ = true;
-    }
-  }
-
-  void pack(std::size_t i) {
-    try {
-      const std::filesystem::path& path = list_.images[i].path;
-      const Picture picture = decode_image(path.string(), bytes_of_file(path), opts_.side);
-      resize_to_square(picture, opts_.side, slot(i));
-    } catch (const Error& error) {
-      const std::lock_guard lock(mutex_);
-      bad_[i] = error.what();
-      if (std::ssize(bad_) > opts_.skip_bad) stop_ = true;
-    }
-  }
-
-  [[noreturn]] void fail_of_bad() const {
-    // The first one too many, in the order of the list.
-    const auto one = std::next(bad_.begin(), static_cast<std::ptrdiff_t>(opts_.skip_bad));
-    if (opts_.skip_bad == 0) throw Error(ErrorKind::failure, one->second);
-    std::string text = one->second;
-    fail("more than the {} bad files that --skip-bad allows; the next is this: {}",
-         opts_.skip_bad,
-         text);
-  }
-
-  // Moves the good images over the gaps of the bad ones.
-  void collect() {
-    std::size_t count = 0;
-    for (std::size_t i = 0; i < list_.images.size(); ++i) {
-      if (const auto bad = bad_.find(i); bad != bad_.end()) {
-        packed_.skipped.push_back(bad->second);
-        continue;
-      }
-      if (count != i) std::copy_n(slot(i).begin(), stride(), slot(count).begin());
-      packed_.labels.push_back(list_.images[i].label);
-      ++count;
-    }
-    if (count == 0)
-      fail("all {} images of '{}' are bad; the first: {}",
-           list_.images.size(),
-           list_.folder.string(),
-           packed_.skipped.front());
-    packed_.images.resize(count * stride());
-  }
-
-  const ImageList& list_;
-  const PackOpts& opts_;
-  PackedImages packed_;
-  std::atomic<std::size_t> next_ = 0;
-  std::atomic<bool> stop_ = false;
-  std::mutex mutex_;
-  std::map<std::size_t, std::string> bad_;
-  std::exception_ptr thrown_;
+  std::vector<char> is_good_;  // not bits: threads write them
 };
 
+// Photographs that are decoded when they are wanted.
+class Photographs : public ImageSource {
+ public:
+  Photographs(std::vector<fs::path> paths, std::int64_t side)
+      : paths_(std::move(paths)), side_(side) {}
+  void read(std::int64_t index, std::span<std::uint8_t> to) const override {
+    decode_square(paths_[static_cast<std::size_t>(index)], side_, to);
+  }
+
+ private:
+  std::vector<fs::path> paths_;
+  std::int64_t side_;
+};
+
+// The labels of the images, and the images or where to read them.
+struct Loaded {
+  PackedImages packed;
+  std::shared_ptr<const ImageSource> source;
+};
+
+std::vector<std::uint8_t> read_all(const ImageCache& cache) {
+  const std::size_t size = square_bytes(cache.packed.side);
+  std::vector<std::uint8_t> images(cache.packed.labels.size() * size);
+  for (std::size_t i = 0; i < cache.packed.labels.size(); ++i)
+    cache.images->read(static_cast<std::int64_t>(i), std::span(images).subspan(i * size, size));
+  return images;
+}
+
+void check_space(const fs::path& path, const ImageList& list, std::int64_t side) {
+  make_folder(path.parent_path());
+  std::error_code unknown;
+  const fs::space_info space = fs::space(path.parent_path(), unknown);
+  const std::uint64_t bytes = list.images.size() * square_bytes(side);
+  if (unknown || bytes <= space.available) return;
+  fail(
+      "the {} images of '{}' take {:.1f} GB as squares of {}, and {:.1f} GB are free in '{}'; set "
+      "XDG_CACHE_HOME to a folder with more room, choose a smaller --image-size, or --image-store "
+      "files, which decodes them anew in every epoch.",
+      list.images.size(),
+      list.folder.string(),
+      gigabytes(bytes),
+      side,
+      gigabytes(space.available),
+      path.parent_path().string());
+}
+
 // Out of the cache where it has them, else packed and kept there.
-PackedImages pack_once(const ImageList& list,
-                       const DataOpts& opts,
-                       std::vector<std::string>& notes) {
+Loaded load_packed(const ImageList& list,
+                   const DataOpts& opts,
+                   const PackOpts& pack,
+                   bool in_memory,
+                   std::vector<std::string>& notes) {
   const std::string key = image_cache_key(list, opts.image_size);
-  const auto cache = image_cache_path(list, opts.image_size, opts.limit);
+  const auto path = image_cache_path(list, opts.image_size, opts.limit);
+  std::optional<ImageCache> cache = path ? open_image_cache(*path, key) : std::nullopt;
+  // Packed when more bad files were allowed than now: packing them again names one.
+  if (cache && std::ssize(cache->packed.skipped) > opts.skip_bad) cache.reset();
   if (cache) {
-    std::optional<PackedImages> kept = read_image_cache(*cache, key);
-    // Packed when more bad files were allowed than now: packing them again names one.
-    if (kept && std::ssize(kept->skipped) <= opts.skip_bad) return *std::move(kept);
+    if (!in_memory) return {std::move(cache->packed), cache->images};
+    cache->packed.images = read_all(*cache);
+    return {std::move(cache->packed), nullptr};
   }
-  PackedImages packed = pack_images(list,
-                                    {.side = opts.image_size,
-                                     .skip_bad = opts.skip_bad,
-                                     .threads = opts.threads,
-                                     .progress = opts.progress});
-  try {
-    if (cache) write_image_cache(*cache, key, packed);
-  } catch (const Error& error) {
-    notes.push_back(fmt::format("the images will be decoded again next time: {}", error.what()));
+  if (in_memory) {
+    PackedImages packed = pack_images(list, pack);
+    try {
+      if (path) write_image_cache(*path, key, packed);
+    } catch (const Error& error) {
+      notes.push_back(fmt::format("the images will be decoded again next time: {}", error.what()));
+    }
+    return {std::move(packed), nullptr};
   }
-  return packed;
+  if (!path)
+    fail(
+        "there is no folder for the packed images: HOME and XDG_CACHE_HOME are not set; set one, "
+        "or choose --image-store files.");
+  check_space(*path, list, opts.image_size);
+  ImageCacheWriter writer(*path, opts.image_size);
+  writer.commit(pack_images(list, pack, &writer), key);
+  cache = open_image_cache(*path, key);
+  if (!cache) fail("'{}' was changed while it was written; start again.", path->string());
+  return {std::move(cache->packed), cache->images};
+}
+
+// Bad files are looked for only where some are allowed; else the first one stops the training.
+Loaded load_files(const ImageList& list, const DataOpts& opts, const PackOpts& pack) {
+  Loaded loaded;
+  std::vector<fs::path> paths;
+  if (opts.skip_bad > 0) {
+    Looker looker(list.images.size());
+    loaded.packed = pack_images(list, pack, &looker);
+    for (std::size_t i : looker.good()) paths.push_back(list.images[i].path);
+  } else {
+    loaded.packed.class_names = list.class_names;
+    for (const ImageEntry& image : list.images) {
+      loaded.packed.labels.push_back(image.label);
+      paths.push_back(image.path);
+    }
+  }
+  loaded.source = std::make_shared<Photographs>(std::move(paths), opts.image_size);
+  return loaded;
+}
+
+bool fits_memory(const ImageList& list, const DataOpts& opts) {
+  // The device's copy on a CPU, the other part and the network need room too.
+  constexpr std::uint64_t kShare = 4;
+  const std::uint64_t most = opts.most_bytes > 0 ? static_cast<std::uint64_t>(opts.most_bytes)
+                                                 : memory_of_machine() / kShare;
+  return list.images.size() * square_bytes(opts.image_size) <= most;
+}
+
+Loaded load(const ImageList& list, const DataOpts& opts, std::vector<std::string>& notes) {
+  const PackOpts pack{.side = opts.image_size,
+                      .skip_bad = opts.skip_bad,
+                      .threads = opts.threads,
+                      .progress = opts.progress};
+  if (opts.store == ImageStore::files) return load_files(list, opts, pack);
+  const bool in_memory = opts.store == ImageStore::memory ||
+                         (opts.store == ImageStore::automatic && fits_memory(list, opts));
+  return load_packed(list, opts, pack, in_memory, notes);
 }
 
 }  // namespace
-
-PackedImages pack_images(const ImageList& list, const PackOpts& opts) {
-  std::int64_t threads = opts.threads;
-  if (threads <= 0) threads = std::max(1u, std::thread::hardware_concurrency());
-  threads = std::min<std::int64_t>(threads, std::ssize(list.images));
-  return Packer(list, opts).run(static_cast<std::size_t>(threads));
-}
 
 Dataset load_image_folder(const std::string& folder, Part part, const DataOpts& opts) {
   constexpr std::int64_t kMostSide = 4096;
@@ -183,7 +166,7 @@ Dataset load_image_folder(const std::string& folder, Part part, const DataOpts& 
   LAMINA_CHECK(opts.skip_bad >= 0, "{} bad files cannot be skipped; 0 means none.", opts.skip_bad);
   const ImageList list = list_images(folder, part, opts.limit);
   Dataset data;
-  PackedImages packed = pack_once(list, opts, data.notes);
+  auto [packed, source] = load(list, opts, data.notes);
   if (!packed.skipped.empty())
     data.notes.push_back(fmt::format("{} of {} images of '{}' are bad and were skipped:",
                                      packed.skipped.size(),
@@ -197,6 +180,7 @@ Dataset load_image_folder(const std::string& folder, Part part, const DataOpts& 
   data.class_names = std::move(packed.class_names);
   data.classes = std::ssize(data.class_names);
   data.images = std::move(packed.images);
+  data.source = std::move(source);
   data.labels = std::move(packed.labels);
   // Of ImageNet, on which most networks that people start from were trained.
   data.mean = {0.485f, 0.456f, 0.406f};

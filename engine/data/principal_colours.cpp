@@ -36,17 +36,21 @@ Matrix3 colour_covariance(const Dataset& data) {
                "channels, not 3.",
                data.name,
                data.c);
-  LAMINA_CHECK(!data.images.empty(), "data set {} has no images.", data.name);
+  LAMINA_CHECK(data.count > 0, "data set {} has no images.", data.name);
   // Whole numbers, so that the order of the pixels does not matter.
   std::array<std::uint64_t, 3> sums{};
   std::array<std::array<std::uint64_t, 3>, 3> products{};
-  for (std::size_t i = 0; i < data.images.size(); i += 3)
-    for (std::size_t a = 0; a < 3; ++a) {
-      const std::uint64_t value = data.images[i + a];
-      sums[a] += value;
-      for (std::size_t b = a; b < 3; ++b) products[a][b] += value * data.images[i + b];
-    }
-  const auto count = static_cast<double>(data.images.size() / 3);
+  std::vector<std::uint8_t> image(static_cast<std::size_t>(data.image_bytes()));
+  for (std::int64_t n = 0; n < data.count; ++n) {
+    data.read_image(n, image);
+    for (std::size_t i = 0; i < image.size(); i += 3)
+      for (std::size_t a = 0; a < 3; ++a) {
+        const std::uint64_t value = image[i + a];
+        sums[a] += value;
+        for (std::size_t b = a; b < 3; ++b) products[a][b] += value * image[i + b];
+      }
+  }
+  const auto count = static_cast<double>(data.count * data.h * data.w);
   Matrix3 covariance{};
   for (std::size_t a = 0; a < 3; ++a)
     for (std::size_t b = a; b < 3; ++b) {

@@ -40,7 +40,7 @@ bool write_and_sync(int fd, Pieces pieces) {
 // or removed it: then the lock is on a file that is no longer ours, and we start again.
 Descriptor open_temporary(const fs::path& temporary, const fs::path& path) {
   for (int attempt = 0; attempt < 1000; ++attempt) {
-    Descriptor file = open_file(temporary, O_WRONLY | O_CREAT | O_NOFOLLOW);
+    Descriptor file = open_file(temporary, O_RDWR | O_CREAT | O_NOFOLLOW);
     if (!file) fail_errno("write", path, errno);
     // A file system without locks is as safe as a single writer needs.
     retry([&] { return ::flock(file.get(), LOCK_EX); });
@@ -76,6 +76,44 @@ void write_directly(const fs::path& path, Pieces pieces) {
 
 }  // namespace
 
+struct AtomicFile::State {
+  fs::path path, target, temporary;
+  Descriptor file{-1};
+};
+
+AtomicFile::AtomicFile(const fs::path& path) : state_(std::make_unique<State>()) {
+  std::error_code ignored;  // a path that cannot be resolved fails below, with its reason
+  fs::path target = fs::is_symlink(path, ignored) ? fs::weakly_canonical(path, ignored) : path;
+  if (target.empty()) target = path;
+  state_->path = path;
+  state_->target = state_->temporary = target;
+  state_->temporary += ".tmp";
+  state_->file = open_temporary(state_->temporary, path);
+}
+
+AtomicFile::~AtomicFile() {
+  if (state_->file) ::unlink(state_->temporary.c_str());
+}
+
+void AtomicFile::write_at(std::uint64_t offset, std::span<const std::byte> bytes) {
+  if (!write_all_at(state_->file.get(), offset, bytes)) fail_errno("write", state_->path, errno);
+}
+
+void AtomicFile::read_at(std::uint64_t offset, std::span<std::byte> bytes) const {
+  const std::ptrdiff_t count = read_all_at(state_->file.get(), offset, bytes);
+  if (count != std::ssize(bytes)) fail_errno("read", state_->path, count < 0 ? errno : EIO);
+}
+
+void AtomicFile::commit(std::uint64_t file_bytes) {
+  State& s = *state_;
+  // Renamed while the lock is held; closed after, so that the next writer finds a new temporary.
+  if (::ftruncate(s.file.get(), static_cast<off_t>(file_bytes)) != 0 || !sync(s.file.get()) ||
+      ::rename(s.temporary.c_str(), s.target.c_str()) != 0)
+    fail_errno("write", s.path, errno);
+  if (!s.file.close()) fail_errno("write", s.path, errno);
+  sync_folder(folder_of(s.target), s.path);
+}
+
 void write_file_atomically(const fs::path& path, Pieces pieces) {
   struct stat status {};
   const bool exists = ::stat(path.c_str(), &status) == 0;
@@ -83,23 +121,13 @@ void write_file_atomically(const fs::path& path, Pieces pieces) {
     write_directly(path, pieces);
     return;
   }
-  std::error_code ignored;  // a path that cannot be resolved fails below, with its reason
-  fs::path target = fs::is_symlink(path, ignored) ? fs::weakly_canonical(path, ignored) : path;
-  if (target.empty()) target = path;
-  fs::path temporary = target;
-  temporary += ".tmp";
-
-  Descriptor file = open_temporary(temporary, path);
-  int code = 0;
-  // Renamed while the lock is held; closed after, so that the next writer finds a new temporary.
-  if (!write_and_sync(file.get(), pieces) || ::rename(temporary.c_str(), target.c_str()) != 0) {
-    code = errno;
-    ::unlink(temporary.c_str());
-  } else if (!file.close()) {
-    code = errno;
+  AtomicFile file(path);
+  std::uint64_t offset = 0;
+  for (std::span<const std::byte> piece : pieces) {
+    file.write_at(offset, piece);
+    offset += piece.size();
   }
-  if (code != 0) fail_errno("write", path, code);
-  sync_folder(folder_of(target), path);
+  file.commit(offset);
 }
 
 void write_file_atomically(const fs::path& path, std::string_view text) {

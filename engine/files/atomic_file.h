@@ -5,7 +5,9 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -20,6 +22,24 @@ namespace lamina {
 void write_file_atomically(const std::filesystem::path& path,
                            std::span<const std::span<const std::byte>> pieces);
 void write_file_atomically(const std::filesystem::path& path, std::string_view text);
+
+// The same for a file that is made piece by piece: at `path` only once commit() returned. Pieces
+// may be written and read by several threads at a time, each at its own place.
+class AtomicFile {
+ public:
+  explicit AtomicFile(const std::filesystem::path& path);
+  ~AtomicFile();  // removes what was not committed
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+
+  void write_at(std::uint64_t offset, std::span<const std::byte> bytes);
+  void read_at(std::uint64_t offset, std::span<std::byte> bytes) const;  // that were written
+  void commit(std::uint64_t file_bytes);                                 // cuts off the rest
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
 
 // Adds `text` at the end of the file and syncs; creates the file. On an error, the file keeps its
 // former length.

@@ -84,4 +84,29 @@ std::ptrdiff_t read_all(int fd, std::span<std::byte> bytes) {
   return static_cast<std::ptrdiff_t>(done);
 }
 
+bool write_all_at(int fd, std::uint64_t offset, std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const auto count =
+        retry([&] { return ::pwrite(fd, bytes.data(), bytes.size(), static_cast<off_t>(offset)); });
+    if (count < 0) return false;
+    offset += static_cast<std::uint64_t>(count);
+    bytes = bytes.subspan(static_cast<std::size_t>(count));
+  }
+  return true;
+}
+
+std::ptrdiff_t read_all_at(int fd, std::uint64_t offset, std::span<std::byte> bytes) {
+  std::size_t done = 0;
+  while (done < bytes.size()) {
+    const auto count = retry([&] {
+      return ::pread(
+          fd, bytes.data() + done, bytes.size() - done, static_cast<off_t>(offset + done));
+    });
+    if (count < 0) return -1;
+    if (count == 0) break;
+    done += static_cast<std::size_t>(count);
+  }
+  return static_cast<std::ptrdiff_t>(done);
+}
+
 }  // namespace lamina

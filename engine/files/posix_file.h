@@ -62,4 +62,8 @@ bool write_all(int fd, std::span<const std::byte> bytes);
 // number read, or -1 with errno set.
 std::ptrdiff_t read_all(int fd, std::span<std::byte> bytes);
 
+// The same at a place of the file, whose position they leave alone; for several threads at a time.
+bool write_all_at(int fd, std::uint64_t offset, std::span<const std::byte> bytes);
+std::ptrdiff_t read_all_at(int fd, std::uint64_t offset, std::span<std::byte> bytes);
+
 }  // namespace lamina

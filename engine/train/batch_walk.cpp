@@ -9,7 +9,8 @@ BatchWalk::BatchWalk(Model& model,
                      const DeviceDataset& data,
                      const PrepareOpts& scaling,
                      const ProgramOpts& opts,
-                     std::int64_t count)
+                     std::int64_t count,
+                     std::int64_t batches_at_once)
     : ctx_(&model.context()), data_(&data), prepare_(scaling), count_(count), batch_(opts.batch) {
   LAMINA_CHECK(count > 0, "there is no sample to walk over; the data set or its part is empty.");
   const auto compile = [&](std::int64_t batch) {
@@ -19,7 +20,10 @@ BatchWalk::BatchWalk(Model& model,
   };
   if (count >= batch_) full_ = compile(batch_);
   if (count % batch_ != 0) tail_ = compile(count % batch_);
-  order_ = ctx_->allocate(static_cast<std::size_t>(count) * sizeof(std::int32_t));
+  if (data.streamed())
+    stream_ = std::make_unique<BatchStream>(*ctx_, data.host(), count, batches_at_once * batch_);
+  else
+    order_ = ctx_->allocate(static_cast<std::size_t>(count) * sizeof(std::int32_t));
 }
 
 std::size_t BatchWalk::arena_bytes() const {
@@ -43,17 +47,25 @@ void BatchWalk::set_order(std::span<const std::int32_t> order) {
                "an order of {} samples was given to a walk over {}.",
                order.size(),
                count_);
-  ctx_->copy_in(order_.data(), order.data(), order_.size());
+  if (stream_)
+    stream_->set_order(order);
+  else
+    ctx_->copy_in(order_.data(), order.data(), order_.size());
+}
+
+void BatchWalk::stage(std::int64_t begin, std::int64_t end) {
+  if (stream_) stream_->stage(begin, end);
 }
 
 Program& BatchWalk::load(std::int64_t cursor) {
   Program& program = cursor + batch_ <= count_ ? *full_ : *tail_;
+  stage(cursor, cursor + program.batch());
   prepare(*ctx_,
           prepare_,
           state_,
-          data_->images(),
-          data_->labels(),
-          vector_view(order_.data(), DType::i32, count_),
+          stream_ ? stream_->images() : data_->images(),
+          stream_ ? stream_->labels() : data_->labels(),
+          stream_ ? stream_->order() : vector_view(order_.data(), DType::i32, count_),
           program.input(),
           program.labels(),
           data_->pixels());

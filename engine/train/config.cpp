@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/train/config.h"
+#include "engine/data/dataset.h"
 
 #include <algorithm>
 #include <charconv>
@@ -12,6 +13,7 @@
 #include "engine/core/precision.h"
 #include "engine/core/suggest.h"
 #include "engine/core/words.h"
+#include "engine/data/dataset.h"
 #include "engine/train/augmentation.h"
 
 namespace lamina {
@@ -58,6 +60,10 @@ const ConfigField kFields[] = {
     {"val_split", "", "share of the training images held out for validation", &C::val_split},
     {"limit", "", "use only the first N images of each part (0: all)", &C::limit},
     {"image_size", "", "side of the squares that photographs are made", &C::image_size},
+    {"image_store",
+     "",
+     "where photographs are: auto, memory, packed (in a file) or files (decoded in every epoch)",
+     &C::image_store},
     {"skip_bad", "", "leave out up to N damaged photographs of each part", &C::skip_bad},
     {"epochs", "", "passes over the training images", &C::epochs},
     {"batch_size", "batch", "images a step", &C::batch_size},
@@ -202,6 +208,7 @@ void TrainConfig::check() const {
   require(momentum >= 0 && momentum < 1, "momentum", fmt::format("{}", momentum), "in [0, 1)");
   require(val_split >= 0 && val_split < 1, "val_split", fmt::format("{}", val_split), "in [0, 1)");
   check_augmentation(*this);
+  image_store_from_name(image_store);
   require(early_stop >= 0, "early_stop", std::to_string(early_stop), "zero or more");
   require(save_every >= 0, "save_every", std::to_string(save_every), "zero or more");
   require(log_every > 0, "log_every", std::to_string(log_every), "positive");

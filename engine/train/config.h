@@ -33,7 +33,9 @@ struct TrainConfig {
   double val_split = 0.0;           // share of the training images held out for validation
   std::int64_t limit = 0;           // first images of each part only; 0: all
   std::int64_t image_size = 256;    // photographs are made squares of this side
-  std::int64_t skip_bad = 0;        // damaged photographs of each part to put up with
+  std::string image_store =
+      "auto";                 // where photographs are while they are trained on, see dataset.h
+  std::int64_t skip_bad = 0;  // damaged photographs of each part to put up with
   std::int64_t epochs = 5;
   std::int64_t batch_size = 64;
   std::string loss = "auto";  // auto (the net's own), or a name of engine/core/loss_kind.h

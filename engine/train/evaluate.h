@@ -56,6 +56,7 @@ class Evaluator {
   EvalResult run(const OutputReader& reader = {});
 
   const std::vector<std::int32_t>& samples() const { return samples_; }
+  std::size_t stream_bytes() const { return walk_.stream_bytes(); }
 
  private:
   Context* ctx_;

@@ -41,21 +41,18 @@ EvalResult evaluate_with_mistakes(Evaluator& evaluator,
     return a.confidence > b.confidence;
   });
   mistakes.resize(std::min(mistakes.size(), keep));
-  const std::int64_t pixels = dataset.h * dataset.w * dataset.c;
   for (Mistake& mistake : mistakes) {
     mistake.h = dataset.h;
     mistake.w = dataset.w;
     mistake.c = dataset.c;
-    const auto begin = dataset.images.begin() + mistake.index * pixels;
-    mistake.pixels.assign(begin, begin + pixels);
+    mistake.pixels = dataset.image(mistake.index);
   }
   return result;
 }
 
 FeatureView first_image(const Dataset& dataset) {
   FeatureView view{.label = dataset.labels.front(), .h = dataset.h, .w = dataset.w, .c = dataset.c};
-  view.pixels.assign(dataset.images.begin(),
-                     dataset.images.begin() + dataset.h * dataset.w * dataset.c);
+  view.pixels = dataset.image(0);
   return view;
 }
 

@@ -39,8 +39,10 @@ std::int64_t TrainStep::run(std::int64_t cursor, std::int64_t most) {
     warm_ = warm_ || full;
     return walk_update(cursor);
   }
-  const bool block = most >= kBlock * parts_.accumulate && cursor + kBlock * samples <= count;
+  const bool block = !parts_.walk->streamed() && most >= kBlock * parts_.accumulate &&
+                     cursor + kBlock * samples <= count;
   const std::int64_t updates = block ? kBlock : 1;
+  parts_.walk->stage(cursor, cursor + updates * samples);
   std::unique_ptr<Recording>& recording = block ? block_ : single_;
   if (!recording) {
     ctx_->device().begin_recording();

@@ -2,7 +2,8 @@
 //
 // What changes from step to step lies in device memory (StepState), so a backend that can record
 // (cuda) runs the list once, records it, and from then on replays it: one step, or a block of them,
-// is one call. A backend that cannot walks the list every time.
+// is one call. A backend that cannot walks the list every time. Of a streamed data set one update
+// is a call, since its samples come to the device before it.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 

@@ -90,7 +90,8 @@ struct Trainer::Machine {
              train_data,
              augmented(prepare, config, train),
              training_opts(config),
-             static_cast<std::int64_t>(split.train.size())),
+             static_cast<std::int64_t>(split.train.size()),
+             config.accumulate),
         test(judged(), test_data, prepare, all_samples(test_set.count), evaluation_opts(config)),
         optimizer(model, config),
         metrics(ctx, model.graph().classes(), false),
@@ -241,7 +242,7 @@ void Trainer::begin_epoch(TrainProgress& progress) {
 void Trainer::train_epoch(const TrainHooks& hooks, TrainProgress& progress, bool& interrupted) {
   Machine& m = *machine_;
   begin_epoch(progress);
-  const double begin = now() - progress.epoch_seconds;
+  const double begin = now() - progress.epoch_seconds, waited = m.walk.waited();
   double last_event = begin;
   while (progress.cursor < m.walk.count()) {
     const std::int64_t before = progress.step;
@@ -250,6 +251,7 @@ void Trainer::train_epoch(const TrainHooks& hooks, TrainProgress& progress, bool
     progress.cursor = std::min(progress.cursor + steps * m.walk.batch(), m.walk.count());
 
     progress.epoch_seconds = now() - begin;
+    data_wait_ = m.walk.waited() - waited;
     if (hooks.on_batch && now() - last_event > kSecondsBetweenEvents) {
       last_event = now();
       const MetricSums::Host sums = m.metrics.read();
@@ -362,7 +364,9 @@ std::vector<std::pair<std::string, std::size_t>> Trainer::memory() const {
       {"optimizer state", m.optimizer.state_bytes()},
       {"activations and their gradients", m.arena.size() - workspace},
       {"workspace", workspace},
-      {"data set", m.train_data.bytes() + m.test_data.bytes()}};
+      {m.train_data.streamed() ? "data set, read ahead" : "data set",
+       m.train_data.bytes() + m.test_data.bytes() + m.walk.stream_bytes() + m.test.stream_bytes() +
+           (m.validation ? m.validation->stream_bytes() : 0)}};
   if (m.average) rows.emplace_back("average of the weights", m.average->model().parameter_bytes());
   return rows;
 }

@@ -6,8 +6,10 @@
 #include <sys/stat.h>
 
 #include <chrono>
+#include <numeric>
 
 #include "engine/data/device_dataset.h"
+#include "engine/data/image_packing.h"
 #include "tests/data/image_files.h"
 #include "tests/data/support.h"
 
@@ -177,7 +179,7 @@ TEST_F(ImageFolder, SaysThatTheMemoryDoesNotHoldThem) {
   const std::string text =
       failure_of([&] { pack_images(list, {.side = 16, .most_bytes = 4 * 768 - 1}); });
   expect_contains(text, "the 4 images of '" + (folder / "train").string() + "' take 0.0 GB");
-  expect_contains(text, "choose a smaller --image-size");
+  expect_contains(text, "choose --image-store packed or files, a smaller --image-size");
   EXPECT_EQ(pack_images(list, {.side = 16, .most_bytes = 4 * 768}).labels.size(), 4u);
 }
 
@@ -228,9 +230,11 @@ TEST_F(ImageFolder, TheCacheIsUsedAsLongAsNothingChanges) {
 TEST_F(ImageFolder, ImagesInTheCacheLieAtAFixedStride) {
   const Dataset data = load();
   const std::string bytes = bytes_in(caches().at(0));
-  EXPECT_TRUE(bytes.starts_with("LAMINAI1"));
-  ASSERT_EQ(bytes.size(), 4096u + data.images.size());
-  EXPECT_EQ(bytes.substr(4096), std::string(data.images.begin(), data.images.end()));
+  EXPECT_TRUE(bytes.starts_with("LAMINAI2"));
+  ASSERT_EQ(bytes.size(), 4096u + data.images.size() + 4 * 4 + 8);
+  EXPECT_EQ(bytes.substr(4096, data.images.size()),
+            std::string(data.images.begin(), data.images.end()));
+  EXPECT_TRUE(bytes.ends_with(std::string("cat\0dog\0", 8)));
 }
 
 TEST_F(ImageFolder, ADamagedCacheIsMadeAnew) {
@@ -242,8 +246,13 @@ TEST_F(ImageFolder, ADamagedCacheIsMadeAnew) {
     EXPECT_EQ(load().images, first.images) << length;
     EXPECT_EQ(bytes_in(path), good);
   }
-  // Every byte of the header and the labels, and the text.
-  for (std::size_t at = 0; at < 96 + 4 * 4 + 8; ++at) {
+  // Every byte of the header and the text, and of the labels where it makes them no label.
+  std::vector<std::size_t> places(96);
+  std::iota(places.begin(), places.end(), 0u);
+  const std::size_t labels = good.size() - 8 - 16;
+  for (std::size_t at : {labels + 1, labels + 7, labels + 15, good.size() - 5, good.size() - 1})
+    places.push_back(at);
+  for (std::size_t at : places) {
     std::string bad = good;
     bad[at] = static_cast<char>(bad[at] ^ 1 << at % 8);
     put(path, bad);
