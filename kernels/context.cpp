@@ -16,7 +16,7 @@ Context make_context(const ContextOpts& opts) {
     case BackendKind::ref:
       return {opts.backend, 1, ref::make_device(1)};
     case BackendKind::cpu:
-      return {opts.backend, threads, cpu::make_device(threads)};
+      return {opts.backend, threads, cpu::make_device(threads, opts.winograd)};
     case BackendKind::cuda:
       return {opts.backend, 1, cuda::make_device(opts)};
   }

@@ -29,8 +29,8 @@ struct BenchFlags {
   std::string device = "auto", optimizer = "adam", precision = "fp32";
   std::int64_t batch = 64, threads = 0, steps = 200, warmup = 20;
   NetFlags options;
-  bool json = false, no_fuse = false, no_graph = false, no_layers = false, autotune = false,
-       cpu_time = false;
+  bool json = false, no_fuse = false, no_winograd = false, no_graph = false, no_layers = false,
+       autotune = false, cpu_time = false;
 };
 
 constexpr std::int64_t kBatchesOfImages = 16;  // more than the caches of one step hold
@@ -287,8 +287,11 @@ void print_text(const nlohmann::ordered_json& json) {
 void bench(const BenchFlags& flags) {
   LAMINA_CHECK(flags.batch > 0 && flags.steps > 0 && flags.warmup >= 0,
                "--batch and --steps must be positive.");
-  Context ctx = open_device(
-      flags.device, flags.threads, precision_from_name(flags.precision), flags.autotune);
+  Context ctx = open_device(flags.device,
+                            {.threads = flags.threads,
+                             .precision = precision_from_name(flags.precision),
+                             .autotune = flags.autotune,
+                             .winograd = !flags.no_winograd});
   nlohmann::ordered_json all = nlohmann::ordered_json::array();
   for (const std::string& net : flags.nets) {
     const nlohmann::ordered_json json = bench_net(ctx, net, flags);
@@ -313,6 +316,7 @@ void add_bench(CLI::App& app) {
   command->add_option("--threads", flags->threads, "CPU threads (0: as many as there are)");
   command->add_option("--precision", flags->precision, "fp32; tf32, bf16 or fp16 with cuda");
   command->add_flag("--no-fuse", flags->no_fuse, "run every layer by itself");
+  command->add_flag("--no-winograd", flags->no_winograd, "convolve directly only");
   command->add_flag("--no-graph", flags->no_graph, "launch every kernel of every step by itself");
   command->add_flag("--no-layers", flags->no_layers, "leave the table of layers out");
   command->add_flag("--cpu-time", flags->cpu_time, "processor time of all threads, not wall time");

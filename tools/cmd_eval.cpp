@@ -104,7 +104,7 @@ void evaluate(const EvalFlags& flags) {
   check_fit(graph, flags.net, dataset);
   const TensorFile weights = read_weights(flags.weights);
   const Precision precision = precision_from_name(flags.precision);
-  Context ctx = open_device(flags.device, flags.threads, precision);
+  Context ctx = open_device(flags.device, {.threads = flags.threads, .precision = precision});
   Model model(ctx, std::move(graph), precision);
   model.load_state_dict(weights, flags.weights);
   const DeviceDataset data(ctx, dataset, flags.permute_pixels);

@@ -141,7 +141,7 @@ void predict(PredictFlags flags) {
   const PrepareOpts scaling =
       parse_normalize(flags.normalize.empty() ? "none" : flags.normalize, data);
   const TensorFile weights = read_weights(flags.weights);
-  Context ctx = open_device(flags.device, flags.threads);
+  Context ctx = open_device(flags.device, {.threads = flags.threads});
   Model model(ctx, std::move(graph));
   model.load_state_dict(weights, flags.weights);
   const DeviceDataset resident(ctx, data);

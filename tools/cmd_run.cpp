@@ -21,7 +21,7 @@ struct RunFlags {
   std::int64_t threads = 0, seed = 1;
   double dropout = -1;
   NetFlags options;
-  bool train = false, no_fuse = false;
+  bool train = false, no_fuse = false, winograd = false;
 };
 
 const HostTensor& required(const TensorFile& file, const char* name, const std::string& path) {
@@ -120,7 +120,8 @@ void run(const RunFlags& flags) {
                flags.net);
 
   const Precision precision = precision_from_name(flags.precision);
-  Context ctx = open_device(flags.device, flags.threads, precision);
+  Context ctx = open_device(
+      flags.device, {.threads = flags.threads, .precision = precision, .winograd = flags.winograd});
   Model model(ctx, std::move(graph), precision);
   model.load_state_dict(weights, flags.weights);
   ProgramOpts opts{.batch = input.shape[0],
@@ -184,6 +185,7 @@ void add_run(CLI::App& app) {
   command->add_option("--device", flags->device, "auto, cuda, cpu or ref");
   command->add_option("--threads", flags->threads, "CPU threads (0: as many as there are)");
   command->add_flag("--no-fuse", flags->no_fuse, "run every layer by itself");
+  command->add_flag("--winograd", flags->winograd, "3x3 convolutions as in training on the CPU");
   command->callback([flags] { run(*flags); });
 }
 

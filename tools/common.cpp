@@ -72,16 +72,16 @@ extern "C" void on_signal(int signal) {
 
 }  // namespace
 
-Context open_device(const std::string& device,
-                    std::int64_t threads,
-                    Precision precision,
-                    bool autotune) {
-  const int count = static_cast<int>(threads);
-  const bool tf32 = precision == Precision::tf32;
+Context open_device(const std::string& device, const OpenOpts& opts) {
+  ContextOpts made{.threads = static_cast<int>(opts.threads),
+                   .tf32 = opts.precision == Precision::tf32,
+                   .autotune = opts.autotune,
+                   .winograd = opts.winograd};
   for (BackendKind kind : {BackendKind::cuda, BackendKind::cpu, BackendKind::ref}) {
     if (device == name_of(kind)) {
-      check_precision(precision, kind);
-      Context ctx = make_context({kind, count, tf32, autotune});
+      check_precision(opts.precision, kind);
+      made.backend = kind;
+      Context ctx = make_context(made);
       fmt::print(stderr, "device: {} ({})\n", name_of(kind), ctx.device().describe());
       return ctx;
     }
@@ -93,12 +93,14 @@ Context open_device(const std::string& device,
   }
   std::string reason;
   try {
-    return make_context({BackendKind::cuda, count, tf32, autotune});
+    made.backend = BackendKind::cuda;
+    return make_context(made);
   } catch (const Error& error) {
     reason = error.what();
   }
-  check_precision(precision, BackendKind::cpu);
-  Context ctx = make_context({BackendKind::cpu, count});
+  check_precision(opts.precision, BackendKind::cpu);
+  made.backend = BackendKind::cpu;
+  Context ctx = make_context(made);
   fmt::print(stderr,
              "device: cpu ({}), because CUDA cannot run here: {}\n",
              ctx.device().describe(),

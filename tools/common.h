@@ -34,10 +34,12 @@ Graph build_net_for(const std::string& net, NetOpts& opts, const Dataset& datase
 // device: auto, cuda, cpu or ref. auto takes CUDA where it can run and else the CPU; the choice and
 // its reason go to stderr. A device that was named is used or refused, never replaced; so is a
 // precision. Where there is nothing to tune, autotune changes nothing.
-Context open_device(const std::string& device,
-                    std::int64_t threads,
-                    Precision precision = Precision::fp32,
-                    bool autotune = false);
+struct OpenOpts {
+  std::int64_t threads = 0;  // 0: as many as there are
+  Precision precision = Precision::fp32;
+  bool autotune = false, winograd = false;  // see ContextOpts
+};
+Context open_device(const std::string& device, const OpenOpts& opts);
 
 // Threads that wait for one another spin before they sleep. libgomp spins for milliseconds, which
 // on a machine with other work takes the very processor that the awaited thread needs: a step of

@@ -77,7 +77,7 @@ void SettingFlags::add_to(CLI::App& command) {
     std::replace(name.begin(), name.end(), '_', '-');
     if (field.alias[0] != '\0') name += ",--" + std::string(field.alias);
     const std::string key = field.key;
-    if (key == "fuse") continue;
+    if (key == "fuse" || key == "winograd") continue;
     if (std::holds_alternative<bool TrainConfig::*>(field.member)) {
       command.add_flag_function(
           name, [this, key](std::int64_t) { settings[key] = "true"; }, field.help);
@@ -87,6 +87,7 @@ void SettingFlags::add_to(CLI::App& command) {
     }
   }
   command.add_flag("--no-fuse", no_fuse, "run every layer by itself");
+  command.add_flag("--no-winograd", no_winograd, "convolve directly only");
   command.add_flag("--no-graph", no_graph, "launch every kernel of every step by itself");
   command.add_flag("--deterministic",
                    deterministic,
@@ -100,6 +101,7 @@ TrainConfig SettingFlags::resolve() const {
     if (key != "recipe") config.set(key, value);
   }
   if (no_fuse) config.fuse = false;
+  if (no_winograd) config.winograd = false;
   if (no_graph) config.record = false;
   return config;
 }
@@ -140,8 +142,11 @@ TrainOutcome run_training(TrainConfig config, const std::string& folder, const R
   std::optional<TensorFile> weights;
   if (!config.weights.empty() && !(opts.resume && std::filesystem::exists(paths.state)))
     weights = read_start_weights(config);
-  Context ctx = open_device(
-      config.device, config.threads, precision_from_name(config.precision), config.autotune);
+  Context ctx = open_device(config.device,
+                            {.threads = config.threads,
+                             .precision = precision_from_name(config.precision),
+                             .autotune = config.autotune,
+                             .winograd = config.winograd});
   if (!opts.resume) {
     LAMINA_CHECK(opts.overwrite || !std::filesystem::exists(paths.config),
                  "{}: holds a run already; continue it with --resume {}, or give --overwrite or "

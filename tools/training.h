@@ -18,7 +18,7 @@ namespace lamina::cli {
 // The settings of a run as flags: --KEY VALUE for every field of the config.
 struct SettingFlags {
   std::map<std::string, std::string> settings;
-  bool no_fuse = false, no_graph = false, deterministic = false;
+  bool no_fuse = false, no_winograd = false, no_graph = false, deterministic = false;
 
   void add_to(CLI::App& command);
   // The recipe's settings, if one was named, with the flags' over them. Not yet checked.

@@ -66,6 +66,7 @@ struct TrainConfig {
   std::string precision = "fp32";
   bool autotune = false;  // choose cuDNN's plans by their time; cuda
   bool fuse = true;
+  bool winograd = true;         // 3x3 convolutions with larger roundings where faster; cpu only
   bool record = true;           // replay the step as one CUDA graph
   std::string debug;            // nan: look for values that are not finite, see nonfinite.h
   std::int64_t save_every = 0;  // steps between checkpoints; 0: at the end of each epoch

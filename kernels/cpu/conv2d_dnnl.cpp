@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "kernels/checks.h"
-#include "kernels/cpu/channel_blocks.h"
+#include "kernels/cpu/bias_gradient.h"
 #include "kernels/cpu/conv2d_dnnl.h"
 #include "kernels/cpu/conv2d_impl.h"
 #include "kernels/cpu/device.h"
@@ -17,7 +17,7 @@ using dnnl::memory;
 class DnnlConv2d final : public NamedConv2d {
  public:
   DnnlConv2d(Context& ctx, const Conv2dDesc& desc)
-      : ctx_(ctx), device_(device_of(ctx)), desc_(desc) {
+      : ctx_(ctx), device_(device_of(ctx)), desc_(desc), bias_(desc.y()) {
     dnnl_checked(label(), [&] { plan(); });
   }
 
@@ -64,8 +64,7 @@ class DnnlConv2d final : public NamedConv2d {
                            db && !sums_bias() ? db.as<float>() : nullptr,
                            workspace);
     });
-    if (db && sums_bias())
-      sum_bias(dy.as<float>(), db.as<float>(), static_cast<double*>(workspace));
+    if (db && sums_bias()) bias_.run(ctx_, dy.as<float>(), db.as<float>(), workspace);
   }
 
  private:
@@ -74,23 +73,6 @@ class DnnlConv2d final : public NamedConv2d {
   // For 1x1 windows oneDNN adds up the gradient of a bias pixel after pixel in f32: over ten
   // thousand pixels, twelve times as far off as sums in blocks are.
   bool sums_bias() const { return desc_.bias && desc_.r == 1 && desc_.s == 1; }
-
-  // db[k] = sum of dy[n,p,q,k]. scratch: sum_doubles() numbers.
-  void sum_bias(const float* dy, float* db, double* scratch) const {
-    const Layout layout(desc_.y());
-    double* const sums = scratch;
-    const std::int64_t block = layout.block;
-    sum_channels(
-        ctx_, layout, sums + 2 * desc_.k, sums, [=](std::int64_t i, auto lane, auto count) {
-          const Vec v = load_some(dy + i * block + lane, count);
-          return Terms{{widen(v, 0), widen(v, 1)}, {}};
-        });
-    std::transform(sums, sums + desc_.k, db, [](double sum) { return static_cast<float>(sum); });
-  }
-  std::int64_t sum_doubles() const {
-    const Layout layout(desc_.y());
-    return 2 * desc_.k + layout.chunks * 2 * layout.block;
-  }
 
   void plan() {
     const DnnlOperand x = dnnl_image(desc_.x), y = dnnl_image(desc_.y()), w = dnnl_filters(desc_);
@@ -143,9 +125,7 @@ class DnnlConv2d final : public NamedConv2d {
       weight_gradient_ = {ctx_, desc_, desc_.bias && !sums_bias()};
       names_.weights = weight_gradient_.name();
       workspace_bytes_ = std::max(workspace_bytes_, weight_gradient_.workspace_bytes());
-      if (sums_bias())
-        workspace_bytes_ =
-            std::max(workspace_bytes_, static_cast<std::size_t>(sum_doubles()) * sizeof(double));
+      if (sums_bias()) workspace_bytes_ = std::max(workspace_bytes_, bias_.scratch_bytes());
     }
   }
 
@@ -154,6 +134,7 @@ class DnnlConv2d final : public NamedConv2d {
   Conv2dDesc desc_;
   DnnlCall forward_, backward_data_;
   DnnlWeightGradient weight_gradient_;
+  BiasGradient bias_;
   std::size_t workspace_bytes_ = 0;
   Conv2dNames names_;
 };

@@ -7,14 +7,18 @@
 namespace lamina::cpu {
 
 // automatic: each pass by the one that should be fastest, from the shapes alone.
-enum class Conv2dImpl { automatic, images, linear, dnnl };
+enum class Conv2dImpl { automatic, images, linear, winograd, dnnl };
 
-// Which passes of a convolution are our own kernels' when the choice is automatic; oneDNN has the
-// others.
+// Which passes of a convolution are our own exact kernels' when the choice is automatic; Winograd's
+// filtering, where the context allows it, and oneDNN have the others.
 struct OwnPasses {
   bool forward = false, data = false, weights = false;
 };
 OwnPasses own_passes(const Conv2dDesc& desc);
+
+struct Conv2dPasses {
+  Conv2dImpl forward, data, weights;
+};
 
 // An implementation, with a name for each pass.
 struct Conv2dNames {
@@ -33,6 +37,10 @@ std::unique_ptr<NamedConv2d> make_images_conv2d(Context& ctx, const Conv2dDesc& 
 // A window as large as the input: a linear layer (conv2d.cpp).
 bool linear_conv2d_can_run(const Conv2dDesc& desc);
 std::unique_ptr<NamedConv2d> make_linear_conv2d(Context& ctx, const Conv2dDesc& desc);
+
+// 3x3 windows with a quarter of the multiplications and larger roundings (conv2d_winograd.cpp).
+bool winograd_conv2d_can_run(const Conv2dDesc& desc);
+std::unique_ptr<NamedConv2d> make_winograd_conv2d(Context& ctx, const Conv2dDesc& desc);
 
 // oneDNN, any shape (conv2d_dnnl.cpp).
 std::unique_ptr<NamedConv2d> make_dnnl_conv2d(Context& ctx, const Conv2dDesc& desc);

@@ -23,7 +23,7 @@ std::string processor_name() {
 
 }  // namespace
 
-CpuDevice::CpuDevice(int threads) : threads_(threads) {
+CpuDevice::CpuDevice(int threads, bool winograd) : threads_(threads), winograd_(winograd) {
   dnnl_checked("opening the CPU", [&] {
     engine_ = dnnl::engine(dnnl::engine::kind::cpu, 0);
     stream_ = dnnl::stream(engine_);
@@ -58,6 +58,8 @@ void* CpuDevice::scratch_bytes(std::size_t bytes) {
   return scratch_.data();
 }
 
-std::unique_ptr<Device> make_device(int threads) { return std::make_unique<CpuDevice>(threads); }
+std::unique_ptr<Device> make_device(int threads, bool winograd) {
+  return std::make_unique<CpuDevice>(threads, winograd);
+}
 
 }  // namespace lamina::cpu

@@ -11,13 +11,14 @@ namespace lamina::cpu {
 
 class CpuDevice : public HostDevice {
  public:
-  explicit CpuDevice(int threads);
+  CpuDevice(int threads, bool winograd);
 
   std::string describe() const override;
   void* allocate(std::size_t bytes) override;
 
   const dnnl::engine& engine() const { return engine_; }
   dnnl::stream& stream() { return stream_; }
+  bool winograd() const { return winograd_; }  // ContextOpts::winograd
 
   // Memory for the temporaries of one call of an op without a workspace of its own; the next call
   // takes it again. It only grows, so a training loop allocates in its first step alone.
@@ -30,6 +31,7 @@ class CpuDevice : public HostDevice {
   void* scratch_bytes(std::size_t bytes);
 
   int threads_;
+  bool winograd_;
   dnnl::engine engine_;
   dnnl::stream stream_;
   Buffer scratch_;

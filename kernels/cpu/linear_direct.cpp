@@ -5,7 +5,7 @@
 
 #include "engine/core/parallel.h"
 #include "kernels/checks.h"
-#include "kernels/cpu/linear_gemm.h"
+#include "kernels/cpu/gemm.h"
 #include "kernels/cpu/linear_impl.h"
 #include "kernels/cpu/pointwise.h"
 #include "kernels/cpu/vec_lanes.h"

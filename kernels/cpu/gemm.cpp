@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "kernels/cpu/linear_gemm.h"
+#include "kernels/cpu/gemm.h"
 
 #include <algorithm>
 #include <array>
@@ -12,10 +12,6 @@ namespace lamina::cpu {
 namespace {
 
 constexpr std::int64_t kMaxRows = 14, kMaxVecs = 4;
-
-// So many terms are added in registers, then the block to c: a chain of 16 + l / 16 roundings
-// instead of l. (N. J. Higham, The accuracy of floating point summation, 1993: blocked summation.)
-constexpr std::int64_t kTerms = 16;
 
 // The sums, one vector of b each and one value of a have to fit 32 registers.
 constexpr bool fits(std::int64_t rows, std::int64_t vecs) { return rows * vecs + vecs + 1 <= 31; }
@@ -33,15 +29,18 @@ LAMINA_INLINE void store_vec(float* p, int v, std::int64_t odd, const Vec& value
     store(p + v * kLanes, value);
 }
 
-// `rows` times `vecs` vectors of c, from row m and column j on.
+// `rows` times `vecs` vectors of c, from row m and column j on. So many terms are added in
+// registers, then the block to c: a chain of terms + l / terms roundings instead of l. (N. J.
+// Higham, The accuracy of floating point summation, 1993: blocked summation.)
 template <int rows, int vecs, bool tail>
 void product(const Gemm& g, std::int64_t m, std::int64_t j) {
   const std::int64_t odd = g.j - j - (vecs - 1) * kLanes;
   const float* a = g.a + m * g.a_m;
   const float* b = g.b + j;
   const std::int64_t a_m = g.a_m;
-  float* const c = g.c + m * g.j + j;
-  for (std::int64_t done = 0; done < g.l || done == 0; done += kTerms) {
+  const std::int64_t c_m = g.c_m > 0 ? g.c_m : g.j;
+  float* const c = g.c + m * c_m + j;
+  for (std::int64_t done = 0; done < g.l || done == 0; done += g.terms) {
     Vec sum[rows][vecs];
     LAMINA_UNROLL
     for (int v = 0; v < vecs; ++v) {
@@ -50,7 +49,7 @@ void product(const Gemm& g, std::int64_t m, std::int64_t j) {
       LAMINA_UNROLL
       for (int i = 0; i < rows; ++i) sum[i][v] = start;
     }
-    const std::int64_t end = std::min(g.l, done + kTerms);
+    const std::int64_t end = std::min<std::int64_t>(g.l, done + g.terms);
     for (std::int64_t l = done; l < end; ++l) {
       Vec x[vecs];
       LAMINA_UNROLL
@@ -68,8 +67,8 @@ void product(const Gemm& g, std::int64_t m, std::int64_t j) {
     for (int i = 0; i < rows; ++i) {
       LAMINA_UNROLL
       for (int v = 0; v < vecs; ++v) {
-        if (done > 0) sum[i][v] += load_vec<vecs, tail>(c + i * g.j, v, odd);
-        store_vec<vecs, tail>(c + i * g.j, v, odd, sum[i][v]);
+        if (done > 0 || g.add) sum[i][v] += load_vec<vecs, tail>(c + i * c_m, v, odd);
+        store_vec<vecs, tail>(c + i * c_m, v, odd, sum[i][v]);
       }
     }
   }

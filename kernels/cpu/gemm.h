@@ -19,12 +19,13 @@ struct Gemm {
   const float* b = nullptr;
   std::int64_t b_l = 0;         // between rows of b, whose elements lie side by side
   const float* bias = nullptr;  // j floats, or null
-  float* c = nullptr;           // dense rows of j
+  float* c = nullptr;
+  std::int64_t c_m = 0;  // between rows of c; 0: they are dense
+  bool add = false;      // to what c holds; without a bias then
+  int terms = 16;        // that are added up before they go to c
 
   void run(const Context& ctx) const;
-
- private:
-  void run_rows(std::int64_t begin, std::int64_t end) const;
+  void run_rows(std::int64_t begin, std::int64_t end) const;  // on the caller's thread
 };
 
 }  // namespace lamina::cpu
