@@ -19,7 +19,7 @@ struct EvalFlags {
                                             precision = "fp32";
   std::int64_t batch = 256, threads = 0, limit = 0, image_size = 256, skip_bad = 0;
   std::uint64_t permute_pixels = 0;
-  std::string mean, stddev, class_order, image_store = "auto";
+  std::string mean, stddev, class_order, outputs, image_store = "auto";
   double scale = 0;
   NetFlags options;
   bool json = false;
@@ -78,6 +78,27 @@ void print_text(const EvalResult& result, const Dataset& dataset, std::size_t cl
   }
 }
 
+// What the net returned for every image, beside the labels, for programs.
+class OutputFile {
+ public:
+  OutputFile(std::int64_t classes, const Dataset& dataset) {
+    file_.tensors.push_back(make_host_tensor("outputs", DType::f32, {dataset.count, classes}));
+    file_.tensors.push_back(make_host_tensor("labels", DType::i64, {dataset.count}));
+    std::copy(
+        dataset.labels.begin(), dataset.labels.end(), file_.tensors[1].as<std::int64_t>().begin());
+  }
+
+  void add(std::int64_t first, std::span<const float> outputs, std::int64_t classes) {
+    const auto all = file_.tensors[0].as<float>();
+    std::copy(outputs.begin(), outputs.end(), all.begin() + first * classes);
+  }
+
+  void write(const std::string& path) const { write_safetensors(path, file_); }
+
+ private:
+  TensorFile file_;
+};
+
 PrepareOpts scaling_of(const EvalFlags& flags, const Dataset& dataset) {
   const bool own = !flags.mean.empty() || !flags.stddev.empty() || flags.scale > 0;
   LAMINA_CHECK(!own || flags.normalize == "none",
@@ -111,7 +132,14 @@ void evaluate(const EvalFlags& flags) {
   Evaluator evaluator(model, data, scaling, all_samples(dataset.count), {.batch = flags.batch});
   const Buffer arena = ctx.allocate(evaluator.arena_bytes());
   evaluator.bind(arena.bytes_at(0));
-  const EvalResult result = evaluator.run();
+  EvalResult result;
+  if (flags.outputs.empty()) {
+    result = evaluator.run();
+  } else {
+    OutputFile file(model.graph().classes(), dataset);
+    result = evaluator.run([&](auto... outputs) { file.add(outputs...); });
+    file.write(flags.outputs);
+  }
   const auto classes = static_cast<std::size_t>(model.graph().classes());
   const std::string input = input_text(dataset, scaling);
   const std::string hint = advice(result, dataset, model.graph().classes());
@@ -158,6 +186,9 @@ void add_eval(CLI::App& app) {
   command->add_option("--class-order",
                       flags->class_order,
                       "the classes in the order of the net's outputs: names or numbers, commas");
+  command->add_option("--outputs",
+                      flags->outputs,
+                      "also write what the net returned for every image to this safetensors file");
   command->add_option("--permute-pixels",
                       flags->permute_pixels,
                       "seed of the order of the pixels (0: as they are); as in training");

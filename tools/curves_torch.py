@@ -11,7 +11,6 @@
 #        [--size N] [--data fashion-mnist|mnist|cifar-10] [--table FILE.md]
 # SPDX-License-Identifier: Apache-2.0
 import argparse
-import gzip
 import os
 import pathlib
 import subprocess
@@ -28,6 +27,7 @@ import torch.nn.functional as F  # noqa: E402
 
 import philox  # noqa: E402
 import safetensors_io  # noqa: E402
+import torch_data  # noqa: E402
 import torch_nets  # noqa: E402
 
 WINDOW, FACTOR, SLACK = 20, 3.0, 0.02
@@ -52,39 +52,8 @@ def arguments():
     return parser.parse_args()
 
 
-def locate(flags):
-    """The folder in which lamina finds the data set."""
-    done = subprocess.run([flags.lamina, "data", "check", flags.data], capture_output=True, text=True)
-    if done.returncode != 0:
-        print(f"SKIP: {flags.data} is not on this machine.")
-        sys.exit(torch_python.SKIPPED)
-    line = done.stdout.splitlines()[1]
-    return pathlib.Path(line[:line.index(", images of")])
-
-
-def read_bytes(folder, name):
-    path = folder / name
-    if path.exists():
-        return path.read_bytes()
-    return gzip.decompress((folder / f"{name}.gz").read_bytes())
-
-
-def read_images(flags, count):
-    """The first images of the training part, N, C, H, W, and their labels."""
-    folder = locate(flags)
-    if flags.data == "cifar-10":
-        rows = []
-        for part in range(1, 6):
-            rows.append(numpy.frombuffer(read_bytes(folder, f"data_batch_{part}.bin"), numpy.uint8))
-        rows = numpy.concatenate(rows).reshape(-1, 3073)[:count]
-        return rows[:, 1:].reshape(-1, 3, 32, 32), rows[:, 0].astype(numpy.int64)
-    images = numpy.frombuffer(read_bytes(folder, "train-images-idx3-ubyte"), numpy.uint8, offset=16)
-    labels = numpy.frombuffer(read_bytes(folder, "train-labels-idx1-ubyte"), numpy.uint8, offset=8)
-    return images.reshape(-1, 1, 28, 28)[:count], labels[:count].astype(numpy.int64)
-
-
 def build(flags, name, channels, classes=10):
-    sized = flags.size if torch_nets._net(name).sized else None
+    sized = flags.size if torch_nets.is_sized(name) else None
     return torch_nets.build(name, size=sized, classes=classes, channels=channels), sized
 
 
@@ -92,26 +61,25 @@ def torch_curve(flags, name, state, images, labels, dropout_seed):
     """The loss of every step in PyTorch."""
     net, sized = build(flags, name, images.shape[1])
     net.load_state_dict(state)
-    net.train()
     torch.manual_seed(dropout_seed)
-    loss_of = torch_nets.loss_of(name)
-    optimizer = torch.optim.Adam(net.parameters(), lr=flags.lr)
     shape = torch_nets.input_shape(name, sized)[1:]
     order = philox.first_epoch(SEED, len(labels))
     losses = []
-    for step in range(flags.steps):
-        chosen = order[step * flags.batch:(step + 1) * flags.batch]
-        x = (torch.from_numpy(images[chosen]).float() / 255 - MEAN) / STDDEV
-        if x.shape[2:] != torch.Size(shape):
-            x = F.interpolate(x, size=shape, mode="bilinear", align_corners=False)
-        output = net(x)
-        loss = loss_of(output, torch.from_numpy(labels[chosen]))
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
+
+    def batches():
+        for step in range(flags.steps):
+            chosen = order[step * flags.batch:(step + 1) * flags.batch]
+            x = torch_data.prepared(images[chosen], MEAN, STDDEV)
+            if x.shape[2:] != torch.Size(shape):
+                x = F.interpolate(x, size=shape, mode="bilinear", align_corners=False)
+            yield x, torch.from_numpy(labels[chosen])
+
+    def seen(output, wanted):  # without auxiliary heads, as Lamina logs it
         main = torch_nets.outputs_of(name, output)["output"].detach()
-        each = F.nll_loss if name in torch_nets._LOG_PROBABILITIES else F.cross_entropy
-        losses.append(each(main, torch.from_numpy(labels[chosen])).item())  # as Lamina logs it
+        losses.append(torch_nets.loss_of_output(name)(main, wanted).item())
+
+    torch_data.train(net, torch_nets.loss_of(name),
+                     torch.optim.Adam(net.parameters(), lr=flags.lr), batches(), seen)
     return numpy.array(losses)
 
 
@@ -120,7 +88,7 @@ def lamina_curve(flags, name, state, channels):
     with tempfile.TemporaryDirectory() as folder:
         weights = os.path.join(folder, "weights.safetensors")
         safetensors_io.write(weights, {key: value.numpy() for key, value in state.items()})
-        size = ["--size", str(flags.size)] if flags.size and torch_nets._net(name).sized else []
+        size = ["--size", str(flags.size)] if flags.size and torch_nets.is_sized(name) else []
         run = os.path.join(folder, "run")
         done = subprocess.run(
             [flags.lamina, "train", "--net", name, "--data", flags.data, "--weights", weights,
@@ -203,7 +171,7 @@ def main():
     flags = arguments()
     torch.set_num_threads(flags.threads)
     torch.set_flush_denormal(True)
-    images, labels = read_images(flags, flags.steps * flags.batch)
+    images, labels = torch_data.read(flags.lamina, flags.data, flags.steps * flags.batch)
     lines = ["| net | first loss | after the last step, Lamina | PyTorch | largest distance | "
              "PyTorch to itself | of the band |", "|---|---|---|---|---|---|---|"]
     print("\n".join(lines), flush=True)

@@ -104,7 +104,8 @@ std::string advice(const EvalResult& result, const Dataset& dataset, std::int64_
         fmt::join(class_at, ","));
   }
   if (dataset.classes > 1 && accuracy < 1.5 / static_cast<double>(dataset.classes))
-    return "That is about chance: give --normalize, or --mean, --std and --scale, as in training.";
+    return "That is about chance: give --normalize, or --mean, --std and --scale, as in training; "
+           "and --class-order where the outputs may stand in another order.";
   return {};
 }
 

@@ -166,6 +166,11 @@ def default_classes(name):
     return _net(name).classes
 
 
+def is_sized(name):
+    """Whether build() takes another size of this net."""
+    return _net(name).sized
+
+
 def input_shape(name, size=None):
     """Channels, height and width of one input image."""
     net = _net(name)
@@ -181,10 +186,15 @@ def outputs_of(name, output):
     return {"output": output.logits, "AuxLogits": output.aux_logits}
 
 
+def loss_of_output(name):
+    """The loss of one output alone, a function of it and the labels: the mean over the batch."""
+    return F.nll_loss if name in _LOG_PROBABILITIES else F.cross_entropy
+
+
 def loss_of(name):
-    """The loss the net is trained with, a function of what it returns and the labels: the mean over
-    the batch, and for each auxiliary head its own with the head's weight."""
-    each = F.nll_loss if name in _LOG_PROBABILITIES else F.cross_entropy
+    """The loss the net is trained with, a function of what it returns and the labels: that of its
+    output, and for each auxiliary head its own with the head's weight."""
+    each = loss_of_output(name)
 
     def loss(output, labels):
         outputs = outputs_of(name, output)
