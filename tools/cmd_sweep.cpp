@@ -1,7 +1,8 @@
 // lamina sweep: trains once for every combination of some settings and prints the table.
 //
 // Each run lies in a folder of its own; a sweep that was stopped goes on with the run it was at,
-// and finished runs are not repeated. Runs that differ in their seed alone are one row.
+// and finished runs are not repeated. Runs that differ in their seed alone are one row. A run that
+// diverges is counted, and the sweep goes on; the means are over the others.
 // SPDX-License-Identifier: Apache-2.0
 #include <CLI/CLI.hpp>
 #include <cmath>
@@ -89,11 +90,18 @@ std::string folder_name(const Values& values) {
 
 struct Result {
   double accuracy = 0, top5 = 0, loss = 0, epochs = 0, seconds = 0;
+  bool diverged = false;
 };
+
+bool has_diverged(const std::string& folder) {
+  return std::filesystem::exists(RunPaths(folder).diverged);
+}
 
 Result read_result(const std::string& folder) {
   const RunPaths paths(folder);
+  if (has_diverged(folder)) return {.diverged = true};
   const auto json = nlohmann::json::parse(read_text_file(paths.result));
+  if (json.at("test_loss").is_null()) return {.diverged = true};  // JSON has no NaN
   double seconds = 0;
   for (const EpochRow& row : read_log(folder)) seconds += row.seconds;
   return {json.at("test_accuracy"),
@@ -103,7 +111,7 @@ Result read_result(const std::string& folder) {
           seconds};
 }
 
-// Trains the run or what is left of it; false when it was interrupted.
+// Trains the run or what is left of it, if it has not diverged; false when it was interrupted.
 bool train_run(const TrainConfig& config, const std::string& folder) {
   const RunPaths paths(folder);
   bool resume = std::filesystem::exists(paths.config);
@@ -122,15 +130,28 @@ bool train_run(const TrainConfig& config, const std::string& folder) {
                    have[i].second,
                    wanted[i].second);
     }
-    if (std::filesystem::exists(paths.result)) return true;
+    if (std::filesystem::exists(paths.result) || has_diverged(folder)) return true;
   }
-  return !run_training(config, folder, {.resume = resume}).interrupted;
+  try {
+    return !run_training(config, folder, {.resume = resume}).interrupted;
+  } catch (const Diverged& error) {
+    fmt::print(stderr, "{}\n", error.what());
+    return true;
+  }
 }
 
 // The runs that differ in their seed alone.
 struct Row {
   Values values;
-  std::vector<Result> results;
+  std::vector<Result> results;  // of those that did not diverge
+  std::size_t diverged = 0;
+
+  void add(const Result& result) {
+    if (result.diverged)
+      ++diverged;
+    else
+      results.push_back(result);
+  }
 
   double mean(double Result::*member) const {
     double sum = 0;
@@ -139,26 +160,43 @@ struct Row {
   }
 };
 
+std::string csv_line(const Values& values, const Result& result) {
+  if (result.diverged) return fmt::format("\"{}\",,,,,,1\n", text_of(values));
+  return fmt::format("\"{}\",{},{},{},{},{:.3f},0\n",
+                     text_of(values),
+                     result.accuracy,
+                     result.top5,
+                     result.loss,
+                     result.epochs,
+                     result.seconds);
+}
+
 std::string table_text(const std::vector<Row>& rows) {
   std::size_t width = 8;
   for (const Row& row : rows) width = std::max(width, text_of(row.values).size());
   std::string text = fmt::format(
       "{:<{}}  runs  accuracy (lowest to highest)     loss  epochs  seconds a run\n", "", width);
   for (const Row& row : rows) {
+    const std::size_t runs = row.results.size() + row.diverged;
+    const std::string diverged =
+        row.diverged > 0 ? fmt::format("  {} of {} diverged", row.diverged, runs) : "";
+    text += fmt::format("{:<{}}  {:4}", text_of(row.values), width, runs);
+    if (row.results.empty()) {
+      text += diverged + "\n";
+      continue;
+    }
     const auto [low, high] = std::minmax_element(
         row.results.begin(), row.results.end(), [](const Result& a, const Result& b) {
           return a.accuracy < b.accuracy;
         });
-    text += fmt::format("{:<{}}  {:4}  {:6.2f} % ({:.2f} to {:.2f})  {:9.4f}  {:6.3g}  {:8.1f}\n",
-                        text_of(row.values),
-                        width,
-                        row.results.size(),
+    text += fmt::format("  {:6.2f} % ({:.2f} to {:.2f})  {:9.4f}  {:6.3g}  {:8.1f}{}\n",
                         100 * row.mean(&Result::accuracy),
                         100 * low->accuracy,
                         100 * high->accuracy,
                         row.mean(&Result::loss),
                         row.mean(&Result::epochs),
-                        row.mean(&Result::seconds));
+                        row.mean(&Result::seconds),
+                        diverged);
   }
   return text;
 }
@@ -179,7 +217,7 @@ void sweep(const SweepFlags& flags) {
                               : "runs/sweep-" + std::string(base.net.empty() ? "nets" : base.net);
 
   std::vector<Row> rows;
-  std::string csv = "run,accuracy,accuracy_top5,loss,epochs,seconds\n";
+  std::string csv = "run,accuracy,accuracy_top5,loss,epochs,seconds,diverged\n";
   for (std::size_t i = 0; i < runs.size(); ++i) {
     const auto& [values, config] = runs[i];
     const std::string folder = out + "/" + folder_name(values);
@@ -190,21 +228,13 @@ void sweep(const SweepFlags& flags) {
       return;
     }
     const Result result = read_result(folder);
-    csv += fmt::format("\"{}\",{},{},{},{},{:.3f}\n",
-                       text_of(values),
-                       result.accuracy,
-                       result.top5,
-                       result.loss,
-                       result.epochs,
-                       result.seconds);
+    csv += csv_line(values, result);
     Values named = values;
     std::erase_if(named, [](const auto& value) { return value.first == "seed"; });
-    const auto same =
+    auto same =
         std::find_if(rows.begin(), rows.end(), [&](const Row& row) { return row.values == named; });
-    if (same == rows.end())
-      rows.push_back({named, {result}});
-    else
-      same->results.push_back(result);
+    if (same == rows.end()) same = rows.insert(same, Row{named, {}});
+    same->add(result);
   }
   const std::string table = table_text(rows);
   write_file_atomically(out + "/sweep.csv", csv);

@@ -4,6 +4,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <cmath>
 #include <cstdio>
 
 namespace lamina::cli {
@@ -15,6 +16,11 @@ constexpr int kBarWidth = 24;
 std::string duration(double seconds) {
   const auto total = static_cast<long>(seconds + 0.5);
   return total >= 60 ? fmt::format("{}:{:02}", total / 60, total % 60) : fmt::format("{} s", total);
+}
+
+std::string loss_text(double loss) {
+  constexpr double kMuch = 1e5;  // with its decimals it would be wider than its column
+  return std::abs(loss) < kMuch ? fmt::format("{:.4f}", loss) : fmt::format("{:.3g}", loss);
 }
 
 // What the terminal shows in one line; more would be a line of its own at every redraw. Of the
@@ -50,13 +56,13 @@ void Progress::batch(const BatchEvent& event) {
   // Of the whole run, as if every epoch took as long and validation nothing.
   const std::int64_t images = event.of * (event.epochs - event.epoch + 1) - event.samples;
   const std::string line = fmt::format(
-      "epoch {}/{} {} {:3.0f}%  loss {:.4f}  acc {:.2f}%  {:.0f} img/s  {} left  lr "
+      "epoch {}/{} {} {:3.0f}%  loss {}  acc {:.2f}%  {:.0f} img/s  {} left  lr "
       "{:.3g}  data wait {:.0f}%  {:.0f} MB",
       event.epoch,
       event.epochs,
       bar,
       100 * share,
-      event.loss,
+      loss_text(event.loss),
       100 * event.accuracy,
       event.images_per_second,
       duration(static_cast<double>(images) / event.images_per_second),
@@ -74,11 +80,11 @@ void Progress::epoch(const EpochRow& row) {
     fmt::print("epoch  train loss  train acc   val loss   val acc    time     img/s\n");
     header_shown_ = true;
   }
-  const std::string val_loss = row.has_val ? fmt::format("{:.4f}", row.val_loss) : "-";
+  const std::string val_loss = row.has_val ? loss_text(row.val_loss) : "-";
   const std::string val_acc = row.has_val ? fmt::format("{:.2f}%", 100 * row.val_acc) : "-";
-  fmt::print("{:5}  {:10.4f}  {:8.2f}%  {:>9}  {:>8}  {:>6}  {:8.0f}\n",
+  fmt::print("{:5}  {:>10}  {:8.2f}%  {:>9}  {:>8}  {:>6}  {:8.0f}\n",
              row.epoch,
-             row.train_loss,
+             loss_text(row.train_loss),
              100 * row.train_acc,
              val_loss,
              val_acc,

@@ -4,7 +4,8 @@
 # Usage: tools/results.py [--lamina PROGRAM] [--seeds 1,2,3] [--out FOLDER] [--threads N] [--fresh]
 #                         [--table FILE] [RECIPE[=MINIMUM] ...]
 #   RECIPE   without one: those that two processor cores finish in an hour a run
-#   MINIMUM  the mean test accuracy in per cent that the recipe has to reach, else exit code 1
+#   MINIMUM  the mean test accuracy in per cent that the recipe has to reach, else exit code 1; no
+#            run may diverge then
 # Stopped, it goes on where it was: finished runs in FOLDER are not repeated. A recipe whose data set
 # is not on this machine is left out; exit code 77 when that leaves none.
 # SPDX-License-Identifier: Apache-2.0
@@ -54,27 +55,35 @@ def is_here(lamina, data):
 
 
 def runs_of(flags, recipe):
-    """The rows of the sweep over the seeds: one a seed."""
+    """The rows of the sweep over the seeds that did not diverge, one a seed, and how many did."""
     out = pathlib.Path(flags.out) / recipe.replace("/", "_")
     if flags.fresh:
         shutil.rmtree(out, ignore_errors=True)
     subprocess.run([flags.lamina, "sweep", "--recipe", recipe, "--device", "cpu", "--threads",
                     flags.threads, "--out", out, f"seed={flags.seeds}"], check=True, stdout=subprocess.DEVNULL)
     with open(out / "sweep.csv", newline="") as file:
-        return [{key: float(value) for key, value in row.items() if key != "run"}
-                for row in csv.DictReader(file)]
+        rows = list(csv.DictReader(file))
+    finished = [row for row in rows if row["diverged"] == "0"]
+    return [{key: float(value) for key, value in row.items() if key != "run"}
+            for row in finished], len(rows) - len(finished)
 
 
-def row_of(recipe, about, runs):
+def row_of(recipe, about, runs, diverged):
+    """The mean accuracy in per cent, None where no run has finished, and the line of the table."""
+    def mean(key):
+        return sum(run[key] for run in runs) / len(runs) if runs else None
+
     accuracies = [100 * run["accuracy"] for run in runs]
-    mean = sum(accuracies) / len(runs)
-    epochs = sum(run["epochs"] for run in runs) / len(runs)
-    seconds = sum(run["seconds"] for run in runs) / len(runs)
+    reached = []
+    if runs:
+        reached = [f"{100 * mean('accuracy'):.2f} % ({min(accuracies):.2f} to {max(accuracies):.2f})"]
+    if diverged:
+        reached.append(f"{diverged} of {len(runs) + diverged} diverged")
     original = about.get("original_accuracy")
-    cells = [f"`{recipe}`", about["settings"]["data"], f"{epochs:.3g}",
-             f"{mean:.2f} % ({min(accuracies):.2f} to {max(accuracies):.2f})",
-             f"{original:.2f} %" if original else "", f"{seconds:.0f}"]
-    return mean, "| " + " | ".join(cells) + " |"
+    cells = [f"`{recipe}`", about["settings"]["data"], f"{mean('epochs'):.3g}" if runs else "",
+             ", ".join(reached), f"{original:.2f} %" if original else "",
+             f"{mean('seconds'):.0f}" if runs else ""]
+    return 100 * mean("accuracy") if runs else None, "| " + " | ".join(cells) + " |"
 
 
 def main():
@@ -93,11 +102,14 @@ def main():
         if data in absent or not is_here(flags.lamina, data):
             absent.add(data)
             continue
-        mean, line = row_of(recipe, known[recipe], runs_of(flags, recipe))
+        runs, diverged = runs_of(flags, recipe)
+        mean, line = row_of(recipe, known[recipe], runs, diverged)
         made += 1
         lines.append(line)
         print(line, flush=True)
-        if minimum and mean < float(minimum):
+        if minimum and diverged:
+            failed.append(f"{recipe}: {diverged} of {len(runs) + diverged} runs diverged")
+        elif minimum and mean < float(minimum):
             failed.append(f"{recipe}: {mean:.2f} % is below {minimum} %")
     for data in sorted(absent):
         print(f"SKIP: {data} is not on this machine; get it with: lamina data get {data}")

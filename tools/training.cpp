@@ -63,8 +63,13 @@ std::string precision_text(Precision precision) {
 }
 
 void remove_run(const RunPaths& paths) {
-  for (const auto& old :
-       {paths.state, paths.weights, paths.average, paths.report, paths.result, paths.events}) {
+  for (const auto& old : {paths.state,
+                          paths.weights,
+                          paths.average,
+                          paths.report,
+                          paths.result,
+                          paths.events,
+                          paths.diverged}) {
     std::filesystem::remove(old);
   }
 }

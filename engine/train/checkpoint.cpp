@@ -34,11 +34,10 @@ RunPaths::RunPaths(std::filesystem::path run)
       average(folder / "average.safetensors"),
       report(folder / "report.html"),
       result(folder / "result.json"),
-      events(folder / "events.out.tfevents.lamina") {}
+      events(folder / "events.out.tfevents.lamina"),
+      diverged(folder / "diverged.txt") {}
 
-void save_checkpoint(const std::filesystem::path& path,
-                     const TrainedParts& parts,
-                     const TrainProgress& p) {
+TensorFile make_checkpoint(const TrainedParts& parts, const TrainProgress& p) {
   TensorFile file = parts.model->state_dict();
   for (HostTensor& tensor : file.tensors) tensor.name = kModelPrefix + tensor.name;
   parts.optimizer->save(file);
@@ -81,7 +80,7 @@ void save_checkpoint(const std::filesystem::path& path,
   }
   file.tensors.push_back(std::move(losses));
   file.metadata["format"] = "lamina training state 3";
-  write_safetensors(path, file);
+  return file;
 }
 
 TrainProgress load_checkpoint(const std::filesystem::path& path, const TrainedParts& parts) {

@@ -33,6 +33,7 @@ struct TrainProgress {
 struct RunPaths {
   explicit RunPaths(std::filesystem::path folder);
   std::filesystem::path folder, config, state, weights, average, report, result, events;
+  std::filesystem::path diverged;  // why the run ended, where it has diverged
 };
 
 // What a checkpoint holds besides the progress. average may be null.
@@ -42,9 +43,7 @@ struct TrainedParts {
   Average* average;
 };
 
-void save_checkpoint(const std::filesystem::path& path,
-                     const TrainedParts& parts,
-                     const TrainProgress& progress);
+TensorFile make_checkpoint(const TrainedParts& parts, const TrainProgress& progress);
 TrainProgress load_checkpoint(const std::filesystem::path& path, const TrainedParts& parts);
 
 }  // namespace lamina

@@ -2,8 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <span>
 #include <vector>
 
@@ -20,7 +22,10 @@ class MetricSums {
   void reset();
   struct Host {
     double loss_sum = 0, correct = 0, samples = 0, in_five = 0;
-    double loss() const { return samples > 0 ? loss_sum / samples : 0; }
+    double loss() const {  // NaN without a sign, which would be printed
+      const double mean = samples > 0 ? loss_sum / samples : 0;
+      return std::isnan(mean) ? std::numeric_limits<double>::quiet_NaN() : mean;
+    }
     double accuracy() const { return samples > 0 ? correct / samples : 0; }
     double accuracy5() const { return samples > 0 ? in_five / samples : 0; }
   };

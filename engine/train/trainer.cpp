@@ -3,12 +3,14 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 
 #include "engine/core/philox.h"
 #include "engine/data/split.h"
 #include "engine/files/atomic_file.h"
 #include "engine/graph/summary.h"
 #include "engine/train/augmentation.h"
+#include "engine/train/divergence.h"
 #include "engine/train/nonfinite.h"
 #include "engine/train/run_results.h"
 #include "engine/train/start_weights.h"
@@ -157,11 +159,36 @@ TrainedParts Trainer::parts() const {
   return {&machine_->model, &machine_->optimizer, machine_->average.get()};
 }
 
-void Trainer::save(const TrainProgress& progress) const {
-  save_checkpoint(paths_.state, parts(), progress);
+// Weights that an update threw beyond all bounds show in no loss yet.
+void Trainer::save(const TrainProgress& progress) {
+  const TensorFile file = make_checkpoint(parts(), progress);
+  const std::string bad = nonfinite_text(file);
+  if (!bad.empty())
+    throw diverged_at(progress.step - 1, fmt::format("after step {} {}", progress.step, bad));
+  write_safetensors(paths_.state, file);
+  saved_step_ = progress.step;
+}
+
+// step counts from 0.
+Diverged Trainer::diverged_at(std::int64_t step, const std::string& what) const {
+  return Diverged({.net = config_.net,
+                   .what = what,
+                   .epoch = step / machine_->walk.batches() + 1,
+                   .lr = rate_at(step),
+                   .checkpoint = saved_step_});
 }
 
 TrainOutcome Trainer::run(const TrainHooks& hooks, bool resume) {
+  std::filesystem::remove(paths_.diverged);
+  try {
+    return train(hooks, resume);
+  } catch (const Diverged& error) {
+    write_file_atomically(paths_.diverged, error.what() + std::string("\n"));
+    throw;
+  }
+}
+
+TrainOutcome Trainer::train(const TrainHooks& hooks, bool resume) {
   Machine& m = *machine_;
   TrainProgress progress;
   progress.best_val_loss = stopping_.best();
@@ -174,6 +201,7 @@ TrainOutcome Trainer::run(const TrainHooks& hooks, bool resume) {
   progress.plateau = schedule_->plateau();
   if (resume && std::filesystem::exists(paths_.state)) {
     progress = load_checkpoint(paths_.state, parts());
+    saved_step_ = progress.step;
     schedule_->restore(progress.plateau);
     stopping_.restore(progress.best_val_loss, progress.stale_epochs);
     if (hooks.on_message) {
@@ -255,6 +283,7 @@ void Trainer::train_epoch(const TrainHooks& hooks, TrainProgress& progress, bool
     if (hooks.on_batch && now() - last_event > kSecondsBetweenEvents) {
       last_event = now();
       const MetricSums::Host sums = m.metrics.read();
+      if (!std::isfinite(sums.loss_sum)) read_device(progress);
       hooks.on_batch({progress.epoch + 1,
                       config_.epochs,
                       progress.cursor,
@@ -299,14 +328,23 @@ void Trainer::read_device(TrainProgress& progress) const {
   progress.epoch_sums = machine_->metrics.read();
   std::vector<float> losses(machine_->losses.size() / sizeof(float));
   ctx_->copy_out(losses.data(), machine_->losses.data(), machine_->losses.size());
+  StepState state;
+  ctx_->copy_out(&state, machine_->state.data(), sizeof state);
+  // In f16 a step that overflows is skipped and done better with a lower scale, until there is
+  // none.
+  const bool may_skip = state.loss_scale > 1;
   // The steps since the device was last read, or since the epoch began.
   for (std::int64_t step = progress.device.step; step < progress.step; ++step) {
     const std::int64_t number = step + 1;
+    const float loss = losses[static_cast<std::size_t>(step) % losses.size()];
+    if (!std::isfinite(loss) && !may_skip)
+      throw diverged_at(
+          step,
+          fmt::format("the loss of step {} is {}", number, number_text(static_cast<double>(loss))));
     if (number % config_.log_every == 0 || number == 1)
-      progress.step_losses.emplace_back(number,
-                                        losses[static_cast<std::size_t>(step) % losses.size()]);
+      progress.step_losses.emplace_back(number, loss);
   }
-  ctx_->copy_out(&progress.device, machine_->state.data(), sizeof progress.device);
+  progress.device = state;
 }
 
 void Trainer::report_skips(const TrainHooks& hooks,

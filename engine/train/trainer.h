@@ -7,6 +7,7 @@
 #include <string>
 
 #include "engine/train/checkpoint.h"
+#include "engine/train/divergence.h"
 #include "engine/train/early_stopping.h"
 #include "engine/train/report.h"
 #include "engine/train/run_log.h"
@@ -54,6 +55,7 @@ class Trainer {
   std::string start_from(TensorFile weights, const std::string& origin);
 
   // resume: continue from <folder>/state.safetensors when it is there.
+  // A run that has diverged throws (divergence.h) and leaves <folder>/diverged.txt.
   TrainOutcome run(const TrainHooks& hooks, bool resume);
 
   std::vector<std::pair<std::string, std::string>> memory_rows() const;
@@ -62,6 +64,7 @@ class Trainer {
  private:
   struct Machine;                                                   // the model and its programs
   std::vector<std::pair<std::string, std::size_t>> memory() const;  // what, bytes
+  TrainOutcome train(const TrainHooks& hooks, bool resume);
   TrainedParts parts() const;
   std::int64_t updates_per_epoch() const;
   double rate_at(std::int64_t step) const;  // of the update that this batch belongs to
@@ -73,7 +76,8 @@ class Trainer {
   std::int64_t steps_to_pause(std::int64_t step) const;  // to the next checkpoint
   void read_device(TrainProgress& progress) const;
   void report_skips(const TrainHooks& hooks, const StepState& state, std::int64_t before) const;
-  void save(const TrainProgress& progress) const;
+  void save(const TrainProgress& progress);
+  Diverged diverged_at(std::int64_t step, const std::string& what) const;
 
   Context* ctx_;
   TrainConfig config_;
@@ -85,8 +89,9 @@ class Trainer {
   std::unique_ptr<RunLog> log_;
   std::unique_ptr<EventFile> events_;
   std::string started_;
-  double epoch_rate_ = 0;  // of the last update of the epoch
-  double data_wait_ = 0;   // seconds of this epoch
+  std::int64_t saved_step_ = 0;  // of the checkpoint on the disk
+  double epoch_rate_ = 0;        // of the last update of the epoch
+  double data_wait_ = 0;         // seconds of this epoch
 };
 
 }  // namespace lamina

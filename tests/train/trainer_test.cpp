@@ -228,6 +228,72 @@ TEST_F(TrainerTest, DebuggingNamesTheFirstLayerThatIsNotFinite) {
   }
 }
 
+// Weights that grow about fourfold with every update: some epochs later the loss is lost.
+TEST_F(TrainerTest, ARunThatDivergesEnds) {
+  TrainConfig config = small("fc2_mnist");
+  config.optimizer = "sgd";
+  config.lr = 5;
+  config.weight_decay = 1;
+  config.batch_size = 100;
+  config.epochs = 50;
+  config.log_every = 1;
+  const auto message = [&](const std::string& name, bool resume) {
+    try {
+      train(config, name, resume);
+    } catch (const Diverged& error) {
+      EXPECT_EQ(read(name + "/diverged.txt"), error.what() + std::string("\n"));
+      return std::string(error.what());
+    }
+    return std::string("it did not");
+  };
+  const std::string text = message("whole", false);
+  EXPECT_EQ(text.find("fc2_mnist has diverged: "), 0u) << text;
+  for (const char* part : {"of step", "in epoch", "learning rate 5;", "--clip-norm", "--debug nan"})
+    EXPECT_NE(text.find(part), std::string::npos) << text;
+  EXPECT_FALSE(fs::exists(folder_ / "whole/weights.safetensors"));
+  EXPECT_FALSE(fs::exists(folder_ / "whole/result.json"));
+  // What is kept is finite, and of the end of the last epoch with a finite loss.
+  const TensorFile state = read_safetensors(folder_ / "whole/state.safetensors");
+  EXPECT_EQ(nonfinite_text(state), "");
+  const std::vector<EpochRow> rows = read_log(folder_ / "whole");
+  ASSERT_FALSE(rows.empty());
+  for (const EpochRow& row : rows) EXPECT_TRUE(std::isfinite(row.train_loss)) << row.epoch;
+  EXPECT_EQ(state.find("progress.counters")->as<std::int64_t>()[2], rows.back().step);
+  EXPECT_NE(text.find(fmt::format("The checkpoint of step {} stays", rows.back().step)),
+            std::string::npos)
+      << text;
+  // The step is exact: resumed, or saved after every step, the run ends at the same one.
+  EXPECT_EQ(message("whole", true), text);
+  config.save_every = 1;
+  const std::string often = message("often", false);
+  EXPECT_EQ(often.substr(0, often.find(", in epoch")), text.substr(0, text.find(", in epoch")));
+  EXPECT_EQ(nonfinite_text(read_safetensors(folder_ / "often/state.safetensors")), "");
+}
+
+TEST(MetricSums, HasNaNsWithoutASign) {
+  const MetricSums::Host sums{.loss_sum = -std::numeric_limits<double>::quiet_NaN(), .samples = 1};
+  EXPECT_EQ(fmt::format("{} {}", sums.loss(), number_text(sums.loss_sum)), "nan nan");
+}
+
+// Weights thrown beyond all bounds by the last update show in no loss.
+TEST_F(TrainerTest, WeightsThatAreNotFiniteAreNotSaved) {
+  TrainConfig config = small("fc2_mnist");
+  config.optimizer = "sgd";
+  config.lr = 1e38;
+  config.batch_size = 400;
+  config.epochs = 1;
+  config.weight_decay = 1e30;
+  try {
+    train(config, "a");
+    FAIL() << "it did not diverge";
+  } catch (const Diverged& error) {
+    EXPECT_NE(std::string(error.what()).find("after step 1 'network.0.weight' is "),
+              std::string::npos)
+        << error.what();
+  }
+  EXPECT_FALSE(fs::exists(folder_ / "a/state.safetensors"));
+}
+
 TEST_F(TrainerTest, TheLogHasTheRateOfEachEpoch) {
   TrainConfig config = small("fc2_mnist");
   config.schedule = "step";
