@@ -170,7 +170,10 @@ void lars_step(const Context& ctx,
                const Tensor& copy,
                const Tensor& spans,
                const Tensor& norms);
-void advance(const AdvanceOpts& opts, const StepState* state, const Tensor& rates);
+void advance(const AdvanceOpts& opts,
+             const StepState* state,
+             const Tensor& rates,
+             const Tensor& momenta);
 void find_overflow(const Context& ctx, const StepState* state, const Tensor& dw);
 void sum_gradients(const Context& ctx, const Tensor& dw, const Tensor& sum);
 void clip_gradients(const Context& ctx,

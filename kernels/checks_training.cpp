@@ -151,10 +151,15 @@ void lars_step(const Context& ctx,
   has_state(op, state);
 }
 
-void advance(const AdvanceOpts& opts, const StepState* state, const Tensor& rates) {
+void advance(const AdvanceOpts& opts,
+             const StepState* state,
+             const Tensor& rates,
+             const Tensor& momenta) {
   has_state("advance", state);
   LAMINA_CHECK(opts.samples >= 0, "advance: {} samples cannot be negative.", opts.samples);
-  if (rates) vector("advance", {"rates", rates}, DType::f32, rates.numel());
+  for (const Arg& a : {Arg{"rates", rates}, {"momenta", momenta}}) {
+    if (a.t) vector("advance", a, DType::f32, a.t.numel());
+  }
 }
 
 void find_overflow(const Context& ctx, const StepState* state, const Tensor& dw) {

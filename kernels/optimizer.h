@@ -4,9 +4,10 @@
 //   m, v  [count] f32   state, updated; zero before the first step
 //   copy  [count]       w rounded to bf16 or f16, for the next forward pass; may be empty
 // dw is f32, on cuda also of copy's dtype. The learning rate and the number of the update
-// t = updates + 1 - skipped come from `state` (device memory). Where find_overflow() has found one
-// (gradient_slab.h), nothing is changed.
-// SGD (PyTorch's):   g = dw + weight_decay*w;  m = momentum*m + g
+// t = updates + 1 - skipped come from `state` (device memory); so do SGD's momentum, unless the
+// options have none, and Adam's beta1 where the state has a momentum that is not below 0. Where
+// find_overflow() has found one (gradient_slab.h), nothing is changed. SGD (PyTorch's):   g = dw +
+// weight_decay*w;  m = momentum*m + g
 //                    w -= lr * (nesterov ? g + momentum*m : m)
 //                    without momentum m may be empty and w -= lr*g
 // Adam, Kingma & Ba, https://arxiv.org/abs/1412.6980, with PyTorch's placement of eps:
@@ -74,8 +75,8 @@ using rmsprop_step_fn = void(Context& ctx,
 LAMINA_OP(rmsprop_step)
 
 // The end of a batch, in device memory: StepState::advance(). Then, where `rates` is given, lr
-// becomes rates[step % R].
-//   rates  [R] f32   learning rates of an epoch's batches; may be empty
+// becomes rates[step % R], and likewise the momentum.
+//   rates, momenta  [R] f32   of an epoch's batches; may be empty
 struct AdvanceOpts {
   std::int64_t samples = 0;
   bool update = true;  // the parameters were updated after this batch
@@ -83,7 +84,8 @@ struct AdvanceOpts {
 using advance_fn = void(Context& ctx,
                         const AdvanceOpts& opts,
                         StepState* state,
-                        const Tensor& rates);
+                        const Tensor& rates,
+                        const Tensor& momenta);
 LAMINA_OP(advance)
 
 }  // namespace lamina

@@ -146,7 +146,7 @@ class Bench {
       const Clock clock(*this, "optimizer");
       optimizer_.step(device_state());
     }
-    advance(*ctx_, {.samples = program.batch()}, device_state(), {});
+    advance(*ctx_, {.samples = program.batch()}, device_state(), {}, {});
     cursor_ += program.batch();
   }
   static TrainConfig config(const BenchFlags& flags) {

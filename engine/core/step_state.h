@@ -17,6 +17,8 @@ struct StepState {
   float lr = 0.0f;           // learning rate of the next update
   float clip = 1.0f;         // the gradients count times this, see kernels/gradient_slab.h
   std::int64_t updates = 0;  // of the parameters, those that were skipped too; a batch or more each
+  float momentum =
+      -1.0f;  // of the next update, sgd's or adam's beta1; below 0: the optimizer's own
 
   // Loss scaling, for f16: gradients are kept times `loss_scale`, and a step in which one of them
   // overflows changes no parameter. Micikevicius et al., "Mixed precision training",
@@ -29,6 +31,10 @@ struct StepState {
   std::int64_t skipped = 0;               // updates that changed no parameter
 
   LAMINA_HOST_DEVICE bool overflowed() const { return overflow_at != kNowhere; }
+
+  LAMINA_HOST_DEVICE double momentum_or(double own) const {
+    return momentum < 0.0f ? own : static_cast<double>(momentum);
+  }
 
   // What a stored gradient has to be multiplied with.
   LAMINA_HOST_DEVICE float gradient_factor() const { return clip / loss_scale; }

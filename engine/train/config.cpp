@@ -97,6 +97,12 @@ const ConfigField kFields[] = {
      "schedule multi_step: epochs of its steps, such as 30,60,80",
      &C::milestones},
     {"gamma", "", "factor of a step, of a milestone or of a plateau", &C::gamma},
+    {"cycle_momentum",
+     "",
+     "schedule one_cycle: momentum (sgd) or beta1 (adam) falls while the rate rises, and back",
+     &C::cycle_momentum},
+    {"base_momentum", "", "lowest momentum of a cycle", &C::base_momentum},
+    {"max_momentum", "", "momentum at both ends of a cycle", &C::max_momentum},
     {"lr_min", "", "lowest learning rate of cosine and plateau", &C::lr_min},
     {"patience", "", "schedule plateau: epochs without a lower loss before a step", &C::patience},
     {"clip_norm", "", "clip the norm of all gradients to this (0: do not)", &C::clip_norm},
@@ -242,6 +248,13 @@ void TrainConfig::check() const {
           "zero or more, and at most the number of epochs");
   LAMINA_CHECK(warmup == 0 || schedule != "one_cycle",
                "warmup: the one_cycle schedule has its own; leave one of the two out.");
+  require(base_momentum >= 0 && base_momentum <= max_momentum && max_momentum < 1,
+          "base_momentum",
+          fmt::format("{} and max_momentum is {}", base_momentum, max_momentum),
+          "at most that, and both in [0, 1)");
+  LAMINA_CHECK(!cycle_momentum || (schedule == "one_cycle" &&
+                                   (optimizer == "sgd" || optimizer.starts_with("adam"))),
+               "cycle_momentum needs --schedule one_cycle and --optimizer sgd, adam or adamw.");
   require(step_epochs > 0, "step_epochs", std::to_string(step_epochs), "positive");
   const bool has_milestones = !milestone_list().empty();
   LAMINA_CHECK(schedule != "multi_step" || has_milestones,
@@ -254,7 +267,7 @@ void TrainConfig::check() const {
   require(ema >= 0 && ema < 1, "ema", fmt::format("{}", ema), "in [0, 1)");
   LAMINA_CHECK(weights_sha256.empty() || !weights.empty(),
                "weights_sha256 belongs to a file of weights; give --weights too.");
-  LAMINA_CHECK(!nesterov || (optimizer == "sgd" && momentum > 0),
+  LAMINA_CHECK(!nesterov || (optimizer == "sgd" && (momentum > 0 || cycle_momentum)),
                "nesterov needs --optimizer sgd and a --momentum above zero.");
   LAMINA_CHECK(early_stop == 0 || val_split > 0,
                "early_stop watches the validation loss; give --val-split, for example 0.2.");

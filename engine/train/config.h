@@ -54,12 +54,14 @@ struct TrainConfig {
   std::int64_t step_epochs = 30;      // of step
   std::string milestones;             // of multi_step: "30,60,80"
   double gamma = 0.1;                 // of step, multi_step and plateau
-  double lr_min = 0.0;                // of cosine and plateau
-  std::int64_t patience = 10;         // of plateau, in epochs
-  double clip_norm = 0.0;             // of all gradients; 0: as they are
-  std::int64_t accumulate = 1;        // batches an update
-  double ema = 0.0;                   // decay of the weights' moving average; 0: none
-  std::int64_t early_stop = 0;        // patience in epochs; 0: never
+  bool cycle_momentum = false;        // one_cycle: the other way round than the rate; adam's beta1
+  double base_momentum = 0.85, max_momentum = 0.95;  // between which it cycles
+  double lr_min = 0.0;                               // of cosine and plateau
+  std::int64_t patience = 10;                        // of plateau, in epochs
+  double clip_norm = 0.0;                            // of all gradients; 0: as they are
+  std::int64_t accumulate = 1;                       // batches an update
+  double ema = 0.0;             // decay of the weights' moving average; 0: none
+  std::int64_t early_stop = 0;  // patience in epochs; 0: never
   std::int64_t seed = 1;
   std::string device = "auto";  // auto | cuda | cpu | ref
   std::int64_t threads = 0;     // cpu; 0: the machine's

@@ -78,7 +78,7 @@ EvalResult Evaluator::run(const OutputReader& reader) {
     Program& program = walk_.load(cursor);
     program.forward();
     program.loss_and_gradient(metrics_.device());
-    advance(*ctx_, {.samples = program.batch()}, state, {});
+    advance(*ctx_, {.samples = program.batch()}, state, {}, {});
     if (reader) {
       reader(cursor, read_values(*ctx_, program.output()), program.output().shape.per_sample());
     }

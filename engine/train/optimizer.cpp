@@ -40,10 +40,13 @@ Optimizer::Optimizer(Model& model, const TrainConfig& config)
           config.beta1, config.beta2, config.eps, config.weight_decay, config.optimizer == "adamw"},
       rmsprop_{config.alpha, config.eps, config.weight_decay, config.momentum},
       lars_{config.momentum, config.weight_decay, config.trust} {
+  // What the schedule cycles reaches the device with the learning rates, see Schedule::momentum().
+  if (config.cycle_momentum) sgd_.momentum = config.max_momentum;
   Context& ctx = model.context();
   stretches_ = model.stretches(!decay_all_);
   for (const Model::Stretch& stretch : stretches_) batch_dw_.push_back(stretch.dw);
-  if (rule_ == Rule::adam || rule_ == Rule::lars || config.momentum > 0) m_ = model.make_slab();
+  if (rule_ == Rule::adam || rule_ == Rule::lars || config.momentum > 0 || config.cycle_momentum)
+    m_ = model.make_slab();
   if (rule_ == Rule::adam || rule_ == Rule::rmsprop) v_ = model.make_slab();
   if (config.accumulate > 1) {
     sums_ = model.make_slab();

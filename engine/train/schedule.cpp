@@ -44,17 +44,24 @@ double Schedule::after_warmup(std::int64_t update) const {
     const auto length = static_cast<double>(std::max<std::int64_t>(1, total_ - warmup_));
     return cosine(config_.lr, config_.lr_min, static_cast<double>(update - warmup_) / length);
   }
-  if (config_.schedule == "one_cycle") return one_cycle(update);
+  if (config_.schedule == "one_cycle") {
+    constexpr double kStart = 1.0 / 25, kEnd = kStart / 1e4;  // shares of lr
+    return one_cycle(update, config_.lr * kStart, config_.lr, config_.lr * kEnd);
+  }
   if (config_.schedule == "plateau") return plateau_.rate;
   return config_.lr;
 }
 
-double Schedule::one_cycle(std::int64_t update) const {
-  constexpr double kRising = 0.3, kStart = 1.0 / 25, kEnd = kStart / 1e4;  // shares of lr
+double Schedule::momentum(std::int64_t update) const {
+  return one_cycle(update, config_.max_momentum, config_.base_momentum, config_.max_momentum);
+}
+
+double Schedule::one_cycle(std::int64_t update, double start, double top, double end) const {
+  constexpr double kRising = 0.3;
   const double peak = kRising * static_cast<double>(total_) - 1;
   const double last = static_cast<double>(total_) - 1, at = static_cast<double>(update);
-  if (at <= peak) return cosine(config_.lr * kStart, config_.lr, at / peak);
-  return cosine(config_.lr, config_.lr * kEnd, std::min(1.0, (at - peak) / (last - peak)));
+  if (at <= peak) return cosine(start, top, at / peak);
+  return cosine(top, end, std::min(1.0, (at - peak) / (last - peak)));
 }
 
 void Schedule::end_epoch(double loss) {

@@ -25,7 +25,7 @@ std::int64_t TrainStep::walk_update(std::int64_t cursor) {
     const bool update = cursor >= end;
     if (update) parts_.optimizer->step(parts_.state);
     if (update && parts_.average != nullptr) parts_.average->step();
-    advance(*ctx_, {program.batch(), update}, parts_.state, parts_.rates);
+    advance(*ctx_, {program.batch(), update}, parts_.state, parts_.rates, parts_.momenta);
   }
   return batches;
 }

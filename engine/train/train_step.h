@@ -21,9 +21,9 @@ struct TrainStepParts {
   Average* average = nullptr;  // of the weights, where there is one
   Metrics metrics;
   StepState* state;
-  Tensor rates = {};            // learning rates of an epoch's batches, see advance()
-  std::int64_t accumulate = 1;  // batches an update; fewer at the end of an epoch
-  bool record = true;           // false: walks the list every time
+  Tensor rates = {}, momenta = {};  // of an epoch's batches, see advance(); no momenta: one for all
+  std::int64_t accumulate = 1;      // batches an update; fewer at the end of an epoch
+  bool record = true;               // false: walks the list every time
 };
 
 class TrainStep {

@@ -53,7 +53,8 @@ struct Trainer::Machine {
   Optimizer optimizer;
   MetricSums metrics;
   Buffer state, arena;
-  Buffer losses, rates;  // f32, of every batch of an epoch, at step % batches
+  // f32, of every batch of an epoch, at step % batches; momenta where the schedule cycles them.
+  Buffer losses, rates, momenta;
   std::unique_ptr<TrainStep> step;
   std::vector<std::unique_ptr<NonfiniteWatch>> watches;  // of --debug nan
 
@@ -112,6 +113,7 @@ struct Trainer::Machine {
     if (validation) validation->bind(arena.bytes_at(0));
     losses = ctx.allocate(static_cast<std::size_t>(walk.batches()) * sizeof(float));
     rates = ctx.allocate(losses.size());
+    if (config.cycle_momentum) momenta = ctx.allocate(losses.size());
     Metrics kept = metrics.device();
     kept.history = vector_view(losses.data(), DType::f32, walk.batches());
     step = std::make_unique<TrainStep>(
@@ -122,6 +124,9 @@ struct Trainer::Machine {
                        .metrics = kept,
                        .state = device_state(),
                        .rates = vector_view(rates.data(), DType::f32, walk.batches()),
+                       .momenta = config.cycle_momentum
+                                      ? vector_view(momenta.data(), DType::f32, walk.batches())
+                                      : Tensor{},
                        .accumulate = config.accumulate,
                        .record = config.record && config.debug.empty()});
     if (config.debug == "nan") {
@@ -241,11 +246,12 @@ std::int64_t Trainer::updates_per_epoch() const {
   return (machine_->walk.batches() + config_.accumulate - 1) / config_.accumulate;
 }
 
-double Trainer::rate_at(std::int64_t step) const {
+std::int64_t Trainer::update_of(std::int64_t step) const {
   const std::int64_t batches = machine_->walk.batches();
-  return schedule_->rate(step / batches * updates_per_epoch() +
-                         step % batches / config_.accumulate);
+  return step / batches * updates_per_epoch() + step % batches / config_.accumulate;
 }
+
+double Trainer::rate_at(std::int64_t step) const { return schedule_->rate(update_of(step)); }
 
 void Trainer::begin_epoch(TrainProgress& progress) {
   Machine& m = *machine_;
@@ -253,15 +259,21 @@ void Trainer::begin_epoch(TrainProgress& progress) {
   m.walk.set_order(shuffled_order(
       seed, stream::kShuffle, static_cast<std::uint32_t>(progress.epoch), m.split.train));
   const std::int64_t batches = m.walk.batches();
-  std::vector<float> rates;
-  for (std::int64_t batch = 0; batch < batches; ++batch)
-    rates.push_back(static_cast<float>(rate_at(progress.epoch * batches + batch)));
+  std::vector<float> rates, momenta;
+  for (std::int64_t batch = 0; batch < batches; ++batch) {
+    const std::int64_t update = update_of(progress.epoch * batches + batch);
+    rates.push_back(static_cast<float>(schedule_->rate(update)));
+    momenta.push_back(static_cast<float>(schedule_->momentum(update)));
+  }
   ctx_->copy_in(m.rates.data(), rates.data(), m.rates.size());
+  if (config_.cycle_momentum) ctx_->copy_in(m.momenta.data(), momenta.data(), m.momenta.size());
 
   StepState& state = progress.device;
   state.step = progress.step;
   state.cursor = progress.cursor;
-  state.lr = rates[static_cast<std::size_t>(progress.step % batches)];
+  const auto at = static_cast<std::size_t>(progress.step % batches);
+  state.lr = rates[at];
+  if (config_.cycle_momentum) state.momentum = momenta[at];
   ctx_->copy_in(m.state.data(), &state, sizeof state);
   m.metrics.write(progress.epoch_sums);
   epoch_rate_ = rate_at((progress.epoch + 1) * batches - 1);

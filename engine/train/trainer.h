@@ -67,7 +67,8 @@ class Trainer {
   TrainOutcome train(const TrainHooks& hooks, bool resume);
   TrainedParts parts() const;
   std::int64_t updates_per_epoch() const;
-  double rate_at(std::int64_t step) const;  // of the update that this batch belongs to
+  std::int64_t update_of(std::int64_t step) const;  // to which this batch belongs
+  double rate_at(std::int64_t step) const;
   void begin_epoch(TrainProgress& progress);
   void train_epoch(const TrainHooks& hooks, TrainProgress& progress, bool& interrupted);
   std::int64_t run_steps(const TrainProgress& progress);

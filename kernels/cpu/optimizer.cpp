@@ -32,8 +32,7 @@ void sgd_step(Context& ctx,
   const float* const dw = dw_.as<float>();
   const float lr = state->lr;
   const auto decay = static_cast<float>(opts.weight_decay);
-  const auto momentum = static_cast<float>(opts.momentum);
-  if (momentum == 0.0f) {
+  if (opts.momentum == 0) {
     walk_slab(ctx, w_.numel(), [=](const auto& in, const auto& out) {
       const Vec weight = in(w);
       const Vec updated = weight - lr * (in(dw)*factor + decay * weight);
@@ -43,6 +42,7 @@ void sgd_step(Context& ctx,
     return;
   }
   float* const m = m_.as<float>();
+  const auto momentum = static_cast<float>(state->momentum_or(opts.momentum));
   const bool nesterov = opts.nesterov;
   walk_slab(ctx, w_.numel(), [=](const auto& in, const auto& out) {
     const Vec weight = in(w);
@@ -72,10 +72,11 @@ void adam_step(Context& ctx,
   float* const m = m_.as<float>();
   float* const v = v_.as<float>();
   const auto t = static_cast<double>(state->updates + 1 - state->skipped);
-  const auto beta1 = static_cast<float>(opts.beta1), beta2 = static_cast<float>(opts.beta2);
-  const auto rest1 = static_cast<float>(1.0 - opts.beta1);
+  const double first_decay = state->momentum_or(opts.beta1);
+  const auto beta1 = static_cast<float>(first_decay), beta2 = static_cast<float>(opts.beta2);
+  const auto rest1 = static_cast<float>(1.0 - first_decay);
   const auto rest2 = static_cast<float>(1.0 - opts.beta2);
-  const auto step_size = static_cast<float>(state->lr / (1.0 - std::pow(opts.beta1, t)));
+  const auto step_size = static_cast<float>(state->lr / (1.0 - std::pow(first_decay, t)));
   const auto v_scale = static_cast<float>(1.0 / std::sqrt(1.0 - std::pow(opts.beta2, t)));
   const auto eps = static_cast<float>(opts.eps);
   const auto decay = static_cast<float>(opts.decoupled ? 0.0 : opts.weight_decay);
@@ -128,10 +129,15 @@ void rmsprop_step(Context& ctx,
   });
 }
 
-void advance(Context&, const AdvanceOpts& opts, StepState* state, const Tensor& rates) {
-  checks::advance(opts, state, rates);
+void advance(Context&,
+             const AdvanceOpts& opts,
+             StepState* state,
+             const Tensor& rates,
+             const Tensor& momenta) {
+  checks::advance(opts, state, rates, momenta);
   state->advance(opts.samples, opts.update);
   if (rates) state->lr = rates.as<float>()[state->step % rates.numel()];
+  if (momenta) state->momentum = momenta.as<float>()[state->step % momenta.numel()];
 }
 
 }  // namespace lamina::cpu

@@ -17,18 +17,20 @@ struct Sgd {
   bool nesterov;
 };
 
+// m is null without momentum.
 template <class G, class C>
 LAMINA_KERNEL sgd(Slab<G, C> slab, float* m, Sgd opts, const StepState* state) {
   if (state->overflowed()) return;
   const float lr = state->lr, factor = state->gradient_factor();
+  const auto momentum = static_cast<float>(state->momentum_or(opts.momentum));
   for (std::int64_t i = cuda::first_thread(); i < slab.count; i += cuda::all_threads()) {
     const float weight = slab.w[i];
     const float g = cuda::as_f32(slab.dw[i]) * factor + opts.decay * weight;
     float direction = g;
-    if (opts.momentum != 0.0f) {
-      const float velocity = opts.momentum * m[i] + g;
+    if (m != nullptr) {
+      const float velocity = momentum * m[i] + g;
       m[i] = velocity;
-      direction = opts.nesterov ? g + opts.momentum * velocity : velocity;
+      direction = opts.nesterov ? g + momentum * velocity : velocity;
     }
     slab.store(i, weight - lr * direction);
   }
@@ -44,11 +46,12 @@ template <class G, class C>
 LAMINA_KERNEL adam(Slab<G, C> slab, float* m, float* v, Adam opts, const StepState* state) {
   LAMINA_SHARED(float, corrections, [2]);
   if (state->overflowed()) return;
+  const double first_decay = state->momentum_or(opts.beta1);
   // The powers are expensive and the same for everyone.
   if (threadIdx.x == 0) {
     const double t = static_cast<double>(state->updates + 1 - state->skipped);
     corrections[0] =
-        static_cast<float>(static_cast<double>(state->lr) / (1.0 - pow(opts.beta1, t)));
+        static_cast<float>(static_cast<double>(state->lr) / (1.0 - pow(first_decay, t)));
     corrections[1] = static_cast<float>(1.0 / sqrt(1.0 - pow(opts.beta2, t)));
   }
   cuda::barrier();
@@ -56,8 +59,8 @@ LAMINA_KERNEL adam(Slab<G, C> slab, float* m, float* v, Adam opts, const StepSta
   const float factor = state->gradient_factor();
   const float decay = opts.decoupled ? 0.0f : opts.decay;
   const float keep = opts.decoupled ? 1.0f - state->lr * opts.decay : 1.0f;
-  const auto beta1 = static_cast<float>(opts.beta1), beta2 = static_cast<float>(opts.beta2);
-  const auto rest1 = static_cast<float>(1.0 - opts.beta1);
+  const auto beta1 = static_cast<float>(first_decay), beta2 = static_cast<float>(opts.beta2);
+  const auto rest1 = static_cast<float>(1.0 - first_decay);
   const auto rest2 = static_cast<float>(1.0 - opts.beta2);
   for (std::int64_t i = cuda::first_thread(); i < slab.count; i += cuda::all_threads()) {
     const float weight = slab.w[i];
@@ -96,10 +99,13 @@ LAMINA_KERNEL rmsprop(Slab<G, C> slab, float* m, float* v, Rmsprop opts, const S
 LAMINA_KERNEL end_batch(StepState* state,
                         AdvanceOpts opts,
                         const float* rates,
-                        std::int64_t count) {
+                        std::int64_t rate_count,
+                        const float* momenta,
+                        std::int64_t momentum_count) {
   if (threadIdx.x != 0) return;
   state->advance(opts.samples, opts.update);
-  if (rates != nullptr) state->lr = rates[state->step % count];
+  if (rates != nullptr) state->lr = rates[state->step % rate_count];
+  if (momenta != nullptr) state->momentum = momenta[state->step % momentum_count];
 }
 
 }  // namespace
@@ -121,7 +127,7 @@ void cuda::sgd_step(Context& ctx,
            kBlock,
            sgd<G, C>,
            slab,
-           m ? m.as<float>() : nullptr,
+           opts.momentum != 0 ? m.as<float>() : nullptr,
            values,
            state);
   });
@@ -183,8 +189,12 @@ void cuda::rmsprop_step(Context& ctx,
   });
 }
 
-void cuda::advance(Context& ctx, const AdvanceOpts& opts, StepState* state, const Tensor& rates) {
-  checks::advance(opts, state, rates);
+void cuda::advance(Context& ctx,
+                   const AdvanceOpts& opts,
+                   StepState* state,
+                   const Tensor& rates,
+                   const Tensor& momenta) {
+  checks::advance(opts, state, rates, momenta);
   launch(ctx,
          "advance",
          Grid{},
@@ -193,7 +203,9 @@ void cuda::advance(Context& ctx, const AdvanceOpts& opts, StepState* state, cons
          state,
          opts,
          static_cast<const float*>(rates ? rates.as<float>() : nullptr),
-         rates.numel());
+         rates.numel(),
+         static_cast<const float*>(momenta ? momenta.as<float>() : nullptr),
+         momenta.numel());
 }
 
 }  // namespace lamina

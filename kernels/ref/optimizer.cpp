@@ -26,14 +26,15 @@ void ref::sgd_step(Context& ctx,
   if (state->overflowed()) return;
   visit_real(w.dtype, "sgd_step", [&]<class T>(T) {
     const double lr = state->lr, factor = factor_of(state);
+    const double momentum = state->momentum_or(opts.momentum);
     for (std::int64_t i = 0; i < w.numel(); ++i) {
       const double weight = w.as<T>()[i];
       const double g = dw.as<T>()[i] * factor + opts.weight_decay * weight;
       double direction = g;
       if (opts.momentum != 0) {
-        const double velocity = opts.momentum * m.as<T>()[i] + g;
+        const double velocity = momentum * m.as<T>()[i] + g;
         m.as<T>()[i] = static_cast<T>(velocity);
-        direction = opts.nesterov ? g + opts.momentum * velocity : velocity;
+        direction = opts.nesterov ? g + momentum * velocity : velocity;
       }
       w.as<T>()[i] = static_cast<T>(weight - lr * direction);
       if (copy) copy.as<T>()[i] = w.as<T>()[i];
@@ -54,7 +55,8 @@ void ref::adam_step(Context& ctx,
   visit_real(w.dtype, "adam_step", [&]<class T>(T) {
     const double lr = state->lr, factor = factor_of(state);
     const double t = static_cast<double>(state->updates + 1 - state->skipped);
-    const double step_size = lr / (1 - std::pow(opts.beta1, t));
+    const double beta1 = state->momentum_or(opts.beta1);
+    const double step_size = lr / (1 - std::pow(beta1, t));
     const double v_correction = std::sqrt(1 - std::pow(opts.beta2, t));
     for (std::int64_t i = 0; i < w.numel(); ++i) {
       double weight = w.as<T>()[i];
@@ -64,7 +66,7 @@ void ref::adam_step(Context& ctx,
       } else {
         g += opts.weight_decay * weight;
       }
-      const double first = opts.beta1 * m.as<T>()[i] + (1 - opts.beta1) * g;
+      const double first = beta1 * m.as<T>()[i] + (1 - beta1) * g;
       const double second = opts.beta2 * v.as<T>()[i] + (1 - opts.beta2) * g * g;
       m.as<T>()[i] = static_cast<T>(first);
       v.as<T>()[i] = static_cast<T>(second);
@@ -103,10 +105,15 @@ void ref::rmsprop_step(Context& ctx,
   });
 }
 
-void ref::advance(Context&, const AdvanceOpts& opts, StepState* state, const Tensor& rates) {
-  checks::advance(opts, state, rates);
+void ref::advance(Context&,
+                  const AdvanceOpts& opts,
+                  StepState* state,
+                  const Tensor& rates,
+                  const Tensor& momenta) {
+  checks::advance(opts, state, rates, momenta);
   state->advance(opts.samples, opts.update);
   if (rates) state->lr = rates.as<float>()[state->step % rates.numel()];
+  if (momenta) state->momentum = momenta.as<float>()[state->step % momenta.numel()];
 }
 
 }  // namespace lamina

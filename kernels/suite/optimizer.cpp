@@ -28,10 +28,25 @@ struct Setting {
   float loss_scale = 1;
   int overflow = -1;         // this step has an infinite gradient
   std::int64_t skipped = 0;  // steps before the first
+  // Of an epoch's steps; empty: lr, and the optimizer's own momentum.
+  Values rates = {}, momenta = {};
 
   bool scaled() const { return loss_scale != 1; }
+  double lr_at(int step) const { return step == 0 || rates.empty() ? lr : of_epoch(rates, step); }
+  double momentum_at(int step, double own) const {
+    return momenta.empty() ? own : of_epoch(momenta, step);
+  }
+
+ private:
+  double of_epoch(const Values& list, int step) const {
+    return list[static_cast<std::size_t>(first_step + step) % list.size()];
+  }
 };
 constexpr int kGrowth = 2;
+
+// Numbers of f32, and fewer of them than steps: they come round again.
+Values some_rates() { return {0.015625, 0.0625, 0.03125}; }
+Values some_momenta() { return {0.9375, 0.875, 0.5, 0.90625}; }
 
 // The slab after all steps, and the sizes of what each element was summed from.
 struct Trajectory {
@@ -75,16 +90,16 @@ struct Slab {
 
 Trajectory sgd_formula(const SgdOpts& o, const Setting& s, const Slab& slab) {
   Trajectory t{slab.w, slab.m, {}, absolute(slab.w), absolute(slab.m), {}};
-  const double lr = s.lr;
   for (int step = 0; step < kSteps; ++step) {
     if (step == s.overflow) continue;
+    const double lr = s.lr_at(step), momentum = s.momentum_at(step, o.momentum);
     for (std::size_t i = 0; i < t.w.size(); ++i) {
       const double dw = slab.gradient(step, i);
       const double g = dw + o.weight_decay * t.w[i];
       const double g_size = std::abs(dw) + o.weight_decay * t.w_size[i];
-      t.m[i] = o.momentum * t.m[i] + g;
-      t.m_size[i] = o.momentum * t.m_size[i] + g_size;
-      t.w[i] -= lr * (o.nesterov ? g + o.momentum * t.m[i] : t.m[i]);
+      t.m[i] = momentum * t.m[i] + g;
+      t.m_size[i] = momentum * t.m_size[i] + g_size;
+      t.w[i] -= lr * (o.nesterov ? g + momentum * t.m[i] : t.m[i]);
       t.w_size[i] += lr * (g_size + t.m_size[i]);
       if (o.momentum == 0) t.m[i] = t.m_size[i] = 0;
     }
@@ -94,7 +109,6 @@ Trajectory sgd_formula(const SgdOpts& o, const Setting& s, const Slab& slab) {
 
 Trajectory adam_formula(const AdamOpts& o, const Setting& s, const Slab& slab) {
   Trajectory t{slab.w, slab.m, slab.v, absolute(slab.w), absolute(slab.m), slab.v};
-  const double lr = s.lr;
   std::int64_t skipped = s.skipped;
   for (int step = 0; step < kSteps; ++step) {
     if (step == s.overflow) {
@@ -102,15 +116,16 @@ Trajectory adam_formula(const AdamOpts& o, const Setting& s, const Slab& slab) {
       continue;
     }
     const double number = static_cast<double>(s.first_step + step + 1 - skipped);
-    const double m_scale = 1 - std::pow(o.beta1, number), v_scale = 1 - std::pow(o.beta2, number);
+    const double lr = s.lr_at(step), beta1 = s.momentum_at(step, o.beta1);
+    const double m_scale = 1 - std::pow(beta1, number), v_scale = 1 - std::pow(o.beta2, number);
     for (std::size_t i = 0; i < t.w.size(); ++i) {
       const double dw = slab.gradient(step, i);
       const double l2 = o.decoupled ? 0 : o.weight_decay;
       const double g = dw + l2 * t.w[i], g_size = std::abs(dw) + l2 * t.w_size[i];
       if (o.decoupled) t.w[i] *= 1 - lr * o.weight_decay;
-      t.m[i] = o.beta1 * t.m[i] + (1 - o.beta1) * g;
+      t.m[i] = beta1 * t.m[i] + (1 - beta1) * g;
       t.v[i] = o.beta2 * t.v[i] + (1 - o.beta2) * g * g;
-      t.m_size[i] = o.beta1 * t.m_size[i] + (1 - o.beta1) * g_size;
+      t.m_size[i] = beta1 * t.m_size[i] + (1 - beta1) * g_size;
       t.v_size[i] = o.beta2 * t.v_size[i] + (1 - o.beta2) * g_size * g_size;
       const double root = std::sqrt(t.v[i] / v_scale);
       t.w[i] -= lr * (t.m[i] / m_scale) / (root + o.eps);
@@ -124,9 +139,9 @@ Trajectory adam_formula(const AdamOpts& o, const Setting& s, const Slab& slab) {
 
 Trajectory rmsprop_formula(const RmspropOpts& o, const Setting& s, const Slab& slab) {
   Trajectory t{slab.w, slab.m, slab.v, absolute(slab.w), absolute(slab.m), slab.v};
-  const double lr = s.lr;
   for (int step = 0; step < kSteps; ++step) {
     if (step == s.overflow) continue;
+    const double lr = s.lr_at(step);
     for (std::size_t i = 0; i < t.w.size(); ++i) {
       const double dw = slab.gradient(step, i);
       const double g = dw + o.weight_decay * t.w[i];
@@ -157,12 +172,17 @@ Problem common_problem(const std::string& name,
                                .cursor = 128,
                                .lr = s.lr,
                                .updates = s.first_step,
+                               .momentum = static_cast<float>(s.momentum_at(0, -1)),
                                .loss_scale = s.loss_scale,
                                .growth_interval = s.scaled() ? kGrowth : 0,
                                .skipped = s.skipped},
                               Role::inout),
                    wide(inout("w", slab.shape, slab.w, w_budget))};
   if (s.copy) problem.slots.push_back(out("copy", slab.shape, w_budget));
+  for (const auto& [list, values] : {std::pair{"rates", &s.rates}, {"momenta", &s.momenta}}) {
+    const Shape shape = features(1, static_cast<std::int64_t>(values->size()));
+    if (!values->empty()) problem.slots.push_back(in(list, DType::f32, shape, *values));
+  }
   for (int step = 0; step < kSteps; ++step) {
     problem.slots.push_back(
         in(fmt::format("dw{}", step), slab.shape, slab.dw[static_cast<std::size_t>(step)]));
@@ -177,6 +197,10 @@ Tensor gradients_of(Call& call, const Setting& s, int step) {
   return dw;
 }
 
+void end_of_step(Call& call) {
+  advance(call.ctx(), {.samples = kBatch}, call.state(), call["rates"], call["momenta"]);
+}
+
 Problem sgd_problem(const SgdOpts& opts, const Setting& s, DType dtype) {
   const std::string name = "sgd/" + s.name;
   const Slab slab(name, s, dtype);
@@ -188,7 +212,7 @@ Problem sgd_problem(const SgdOpts& opts, const Setting& s, DType dtype) {
     for (int step = 0; step < kSteps; ++step) {
       const Tensor dw = gradients_of(call, s, step);
       sgd_step(call.ctx(), opts, call.state(), call["w"], dw, call["m"], call["copy"]);
-      advance(call.ctx(), {.samples = kBatch}, call.state(), {});
+      end_of_step(call);
     }
   };
   return problem;
@@ -206,7 +230,7 @@ Problem adam_problem(const AdamOpts& opts, const Setting& s, DType dtype) {
       const Tensor dw = gradients_of(call, s, step);
       const Tensor w = call["w"], m = call["m"], v = call["v"];
       adam_step(call.ctx(), opts, call.state(), w, dw, m, v, call["copy"]);
-      advance(call.ctx(), {.samples = kBatch}, call.state(), {});
+      end_of_step(call);
     }
   };
   return problem;
@@ -225,7 +249,7 @@ Problem rmsprop_problem(const RmspropOpts& opts, const Setting& s, DType dtype) 
       const Tensor dw = gradients_of(call, s, step);
       const Tensor w = call["w"], m = call["m"], v = call["v"];
       rmsprop_step(call.ctx(), opts, call.state(), w, dw, m, v, call["copy"]);
-      advance(call.ctx(), {.samples = kBatch}, call.state(), {});
+      end_of_step(call);
     }
   };
   return problem;
@@ -243,6 +267,9 @@ std::vector<std::pair<SgdOpts, Setting>> sgd_cases() {
           {{.momentum = 0.9}, {"resumed", 65, 0.1f, 1000, false}},
           {{.momentum = 0.9}, {"no_learning", 65, 0.0f}},
           {{.momentum = 0.9}, {.name = "no_copy", .count = 65, .copy = false}},
+          {{}, {.name = "rates", .count = 65, .first_step = 10, .rates = some_rates()}},
+          {{.momentum = 0.9, .nesterov = true},
+           {.name = "cycled", .count = 333, .rates = some_rates(), .momenta = some_momenta()}},
           {{}, {.name = "scaled", .count = 333, .loss_scale = 1024}},
           {{.momentum = 0.9, .weight_decay = 0.1},
            {.name = "overflow", .count = 333, .loss_scale = 1024, .overflow = 2}}};
@@ -260,6 +287,9 @@ std::vector<std::pair<AdamOpts, Setting>> adam_cases() {
           {{}, {"resumed", 65, 1e-3f, 1000, false}},
           {{}, {"long_run", 65, 1e-3f, 1'000'000'000, false}},
           {{}, {.name = "no_copy", .count = 65, .copy = false}},
+          {{}, {.name = "cycled", .count = 333, .rates = some_rates(), .momenta = some_momenta()}},
+          {{.beta1 = 0.5, .weight_decay = 0.1, .decoupled = true},
+           {.name = "cycled_decoupled", .count = 65, .first_step = 7, .momenta = some_momenta()}},
           {{}, {.name = "scaled", .count = 333, .loss_scale = 1024}},
           {{.weight_decay = 0.1},
            {.name = "overflow", .count = 333, .loss_scale = 1024, .overflow = 1}},

@@ -229,9 +229,12 @@ TEST_P(ArgumentChecks, Optimizers) {
   refuses([&] { adam_step(ctx_, {}, state(), w, dw, m, m, {}); }, {"adam_step", "m and v share"});
   refuses([&] { adam_step(ctx_, {.beta2 = 1}, state(), w, dw, m, v, {}); },
           {"adam_step", "beta2 1"});
-  refuses([&] { advance(ctx_, {.samples = 1}, nullptr, {}); }, {"advance", "state"});
-  refuses([&] { advance(ctx_, {.samples = -1}, state(), {}); }, {"advance", "-1"});
-  refuses([&] { advance(ctx_, {}, state(), vector(3, DType::i32)); }, {"advance", "rates", "f32"});
+  refuses([&] { advance(ctx_, {.samples = 1}, nullptr, {}, {}); }, {"advance", "state"});
+  refuses([&] { advance(ctx_, {.samples = -1}, state(), {}, {}); }, {"advance", "-1"});
+  refuses([&] { advance(ctx_, {}, state(), vector(3, DType::i32), {}); },
+          {"advance", "rates", "f32"});
+  refuses([&] { advance(ctx_, {}, state(), {}, vector(3, DType::i32)); },
+          {"advance", "momenta", "f32"});
   refuses([&] { rmsprop_step(ctx_, {.momentum = 0.9}, state(), w, dw, {}, v, {}); },
           {"rmsprop_step", "m has no"});
   refuses([&] { rmsprop_step(ctx_, {.alpha = 1}, state(), w, dw, {}, v, {}); },

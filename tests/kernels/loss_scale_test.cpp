@@ -145,7 +145,7 @@ TEST_P(LossScaleKernel, TheCopyIsTheRoundedWeight) {
 StepState advanced(BackendKind backend, const StepState& state, std::int64_t samples = 64) {
   Problem problem{.name = "advance", .slots = {state_slot(state, Role::inout)}};
   problem.body = [samples](Call& call) {
-    advance(call.ctx(), {.samples = samples}, call.state(), {});
+    advance(call.ctx(), {.samples = samples}, call.state(), {}, {});
   };
   return state_after(backend, problem);
 }

@@ -258,7 +258,7 @@ Problem optimizer_problem(const Case& c) {
         adam_step(
             call.ctx(), adam, call.state(), call["new_w"], call[dw], call["m"], call["v"], {});
       }
-      advance(call.ctx(), {.samples = 1}, call.state(), {});
+      advance(call.ctx(), {.samples = 1}, call.state(), {}, {});
     }
   };
   return problem;

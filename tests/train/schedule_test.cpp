@@ -79,6 +79,28 @@ TEST(Schedule, OneCycle) {
                3.2e-06});
 }
 
+// With its defaults; the learning rates are those above.
+TEST(Schedule, OneCycleOfTheMomentum) {
+  TrainConfig config = with("one_cycle", 12);
+  config.cycle_momentum = true;
+  std::vector<double> list;
+  for (std::int64_t update = 0; update < 12; ++update)
+    list.push_back(Schedule(config, 1).momentum(update));
+  expect_near(list,
+              {0.95,
+               0.9177302443521267,
+               0.8625744625914449,
+               0.8505584586887436,
+               0.856698729810778,
+               0.8688255099070633,
+               0.8852622412794547,
+               0.9037365046793212,
+               0.9216941869558779,
+               0.9366525935914912,
+               0.9465436874322102,
+               0.95});
+}
+
 TEST(Schedule, Plateau) {
   TrainConfig config = with("plateau", 9);
   config.patience = 1;
@@ -125,6 +147,9 @@ TEST(Schedule, SettingsThatCannotWork) {
   refused("warmup", "5");
   refused("gamma", "0");
   refused("lr_min", "1");
+  refused("cycle_momentum", "true");  // of a constant schedule
+  refused("max_momentum", "1");
+  refused("base_momentum", "0.96");
 }
 
 }  // namespace

@@ -153,6 +153,31 @@ double largest_difference(const TensorFile& a, const TensorFile& b) {
 }
 
 // 400 images: updates of 48 and a last one of 16, in batches of 48, of 24, and of 13 and less.
+// The momentum of the next update comes from the schedule, and so does that of a resumed run. Where
+// both of its ends are adam's beta1, a cycle changes nothing.
+TEST_F(TrainerTest, TheMomentumCycles) {
+  TrainConfig config = small("lenet_bn");
+  config.schedule = "one_cycle";
+  train(config, "as it was");
+  config.cycle_momentum = true;
+  for (const std::string optimizer : {"adam", "sgd"}) {
+    config.optimizer = optimizer;
+    const TrainOutcome expected = train(config, optimizer);
+    ASSERT_TRUE(train(config, optimizer + "-stopped", false, 10).interrupted);
+    const TrainOutcome resumed = train(config, optimizer + "-stopped", true);
+    EXPECT_EQ(read(optimizer + "-stopped/weights.safetensors"),
+              read(optimizer + "/weights.safetensors"));
+    EXPECT_EQ(log_rows(resumed), log_rows(expected));
+  }
+  EXPECT_NE(read("adam/weights.safetensors"), read("as it was/weights.safetensors"));
+  config.optimizer = "adam";
+  config.beta1 = config.base_momentum = config.max_momentum = 0.875;  // the same in f32
+  train(config, "flat");
+  config.cycle_momentum = false;
+  train(config, "fixed");
+  EXPECT_EQ(read("flat/weights.safetensors"), read("fixed/weights.safetensors"));
+}
+
 TEST_F(TrainerTest, BatchesOfOneUpdateCountAsOne) {
   TrainConfig config = small("lenet5");  // no batch norm, which sees single batches
   config.optimizer = "sgd";
@@ -193,6 +218,7 @@ TEST_F(TrainerTest, EveryOptimizerLossAndScheduleLearns) {
   learns("smooth", {{"label_smoothing", "0.2"}});
   learns("cosine", {{"schedule", "cosine"}});
   learns("one_cycle", {{"schedule", "one_cycle"}, {"lr", "5e-3"}});
+  learns("cycled", {{"schedule", "one_cycle"}, {"lr", "5e-3"}, {"cycle_momentum", "true"}});
   learns("clipped", {{"clip_norm", "0.5"}});
   learns("averaged", {{"ema", "0.9"}});
   learns("nll", {{"loss", "nll"}, {"lr", "1e-2"}, {"epochs", "6"}}, "fc2_mnist");
