@@ -43,6 +43,9 @@ struct ParamSpec {
   bool factor = false;
 
   std::int64_t numel() const;
+  // A trained factor of more than one dimension: what decays with `decay_of weights`, and what has
+  // a norm worth a rate of its own with lars.
+  bool is_matrix() const { return kind == Kind::trained && factor && shape.size() > 1; }
 };
 
 // Memory a layer keeps from its forward to its backward pass, beyond x and y.

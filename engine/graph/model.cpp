@@ -97,12 +97,11 @@ Model::Model(Context& ctx, Graph graph, DType dtype, std::optional<DType> comput
   // Every tensor starts at a multiple of the alignment, in the narrowest of the slabs too.
   const auto slot = static_cast<std::int64_t>(kSlabAlignment / size_of(compute_));
   std::int64_t statistics = 0, counters = 0, vectors = 0, others = 0;
-  const auto is_matrix = [](const ParamSpec& spec) { return spec.factor && spec.shape.size() > 1; };
   for (const Node* node : graph_.in_state_dict_order()) {
     for (ParamSpec& spec : node->layer->params(graph_.input_shapes(*node, 1))) {
       std::int64_t& used = spec.kind == ParamSpec::Kind::buffer    ? statistics
                            : spec.kind == ParamSpec::Kind::counter ? counters
-                           : is_matrix(spec)                       ? matrix_elements_
+                           : spec.is_matrix()                      ? matrix_elements_
                            : spec.factor                           ? vectors
                                                                    : others;
       const std::int64_t elements = (spec.numel() + slot - 1) / slot * slot;
@@ -116,7 +115,7 @@ Model::Model(Context& ctx, Graph graph, DType dtype, std::optional<DType> comput
   factor_elements_ = matrix_elements_ + vectors;
   trained_elements_ = factor_elements_ + others;
   for (Entry& entry : entries_) {
-    if (entry.spec.kind == ParamSpec::Kind::trained && !is_matrix(entry.spec))
+    if (entry.spec.kind == ParamSpec::Kind::trained && !entry.spec.is_matrix())
       entry.offset += entry.spec.factor ? matrix_elements_ : factor_elements_;
   }
   const auto make = [&](std::int64_t elements, DType type) {

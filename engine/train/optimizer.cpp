@@ -18,9 +18,7 @@ Tensor part_of(const Buffer& slab, const Model::Stretch& stretch) {
 std::vector<std::int64_t> matrix_spans(const Model& model) {
   std::vector<std::int64_t> spans;
   for (const Model::Entry& entry : model.entries()) {
-    const bool trained = entry.spec.kind == ParamSpec::Kind::trained;
-    if (trained && entry.spec.factor && entry.spec.shape.size() > 1)
-      spans.insert(spans.end(), {entry.offset, entry.spec.numel()});
+    if (entry.spec.is_matrix()) spans.insert(spans.end(), {entry.offset, entry.spec.numel()});
   }
   return spans;
 }
