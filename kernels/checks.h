@@ -206,6 +206,12 @@ void prepare(const Context& ctx,
              const Tensor& x,
              const Tensor& y,
              const Tensor& pixels);
+// The next `batch` samples of the order, each one of `count`; for backends whose order the host can
+// read. Returns the first.
+const std::int32_t* batch_samples(const StepState& state,
+                                  const Tensor& order,
+                                  std::int64_t batch,
+                                  std::int64_t count);
 
 // softmax and log_softmax, by `op` in the messages.
 void softmax_forward(const Context& ctx, std::string_view op, const Tensor& x, const Tensor& y);

@@ -274,4 +274,23 @@ void prepare(const Context& ctx,
                order.numel());
 }
 
+const std::int32_t* batch_samples(const StepState& state,
+                                  const Tensor& order,
+                                  std::int64_t batch,
+                                  std::int64_t count) {
+  LAMINA_CHECK(state.cursor >= 0 && state.cursor + batch <= order.numel(),
+               "prepare: {} samples from position {} run past the order's {}.",
+               batch,
+               state.cursor,
+               order.numel());
+  const std::int32_t* const samples = order.as<std::int32_t>() + state.cursor;
+  for (std::int64_t i = 0; i < batch; ++i)
+    LAMINA_CHECK(samples[i] >= 0 && samples[i] < count,
+                 "prepare: sample {} of the order is number {}; it must lie in [0, {}).",
+                 state.cursor + i,
+                 samples[i],
+                 count);
+  return samples;
+}
+
 }  // namespace lamina::checks

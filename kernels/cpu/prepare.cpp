@@ -126,13 +126,8 @@ void prepare(Context& ctx,
              const Tensor& y,
              const Tensor& pixels) {
   checks::prepare(ctx, opts, state, images, labels, order, x, y, pixels);
-  LAMINA_CHECK(state->cursor >= 0 && state->cursor + x.shape.n <= order.numel(),
-               "prepare: {} samples from position {} run past the order's {}.",
-               x.shape.n,
-               state->cursor,
-               order.numel());
   const Shape &in = images.shape, &out = x.shape;
-  const std::int32_t* const samples = order.as<std::int32_t>() + state->cursor;
+  const std::int32_t* const samples = checks::batch_samples(*state, order, out.n, in.n);
   for (std::int64_t n = 0; n < out.n; ++n)
     y.as<std::int32_t>()[n] = labels.as<std::int32_t>()[samples[n]];
   if (opts.augment.active() || pixels) {

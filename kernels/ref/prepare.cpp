@@ -16,14 +16,14 @@ class Batch {
   Batch(const PrepareOpts& opts,
         const StepState& state,
         const Tensor& images,
-        const Tensor& order,
+        const std::int32_t* samples,
         const Shape& out,
         const Tensor& pixels)
       : opts_(opts),
         in_(images.shape),
         out_(out),
         images_(images.as<std::uint8_t>()),
-        order_(order.as<std::int32_t>() + state.cursor),
+        samples_(samples),
         pixels_(pixels ? pixels.as<std::int32_t>() : nullptr),
         drawn_(static_cast<std::size_t>(out.n)) {
     for (std::size_t n = 0; n < drawn_.size(); ++n)
@@ -64,13 +64,13 @@ class Batch {
     if (row < 0 || row >= in_.h || column < 0 || column >= in_.w) return 0;
     std::int64_t pixel = row * in_.w + column;
     if (pixels_ != nullptr) pixel = pixels_[pixel];
-    return images_[order_[n] * in_.per_sample() + pixel * in_.c + c];
+    return images_[samples_[n] * in_.per_sample() + pixel * in_.c + c];
   }
 
   const PrepareOpts& opts_;
   Shape in_, out_;
   const std::uint8_t* images_;
-  const std::int32_t *order_, *pixels_;
+  const std::int32_t *samples_, *pixels_;
   std::vector<Augmentation> drawn_;
 };
 
@@ -86,15 +86,11 @@ void ref::prepare(Context& ctx,
                   const Tensor& y,
                   const Tensor& pixels) {
   checks::prepare(ctx, opts, state, images, labels, order, x, y, pixels);
-  LAMINA_CHECK(state->cursor >= 0 && state->cursor + x.shape.n <= order.numel(),
-               "prepare: {} samples from position {} run past the order's {}.",
-               x.shape.n,
-               state->cursor,
-               order.numel());
+  const std::int32_t* const samples =
+      checks::batch_samples(*state, order, x.shape.n, images.shape.n);
   for (std::int64_t n = 0; n < x.shape.n; ++n)
-    y.as<std::int32_t>()[n] =
-        labels.as<std::int32_t>()[order.as<std::int32_t>()[state->cursor + n]];
-  const Batch batch(opts, *state, images, order, x.shape, pixels);
+    y.as<std::int32_t>()[n] = labels.as<std::int32_t>()[samples[n]];
+  const Batch batch(opts, *state, images, samples, x.shape, pixels);
   const double weight = opts.mixup.active() ? draw_mixup_weight(opts.mixup, state->step) : 1.0f;
   visit_real(x.dtype, "prepare", [&]<class T>(T) {
     T* out = x.as<T>();

@@ -3,6 +3,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernels/checks.h"
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
 
@@ -298,6 +299,18 @@ TEST_P(ArgumentChecks, Prepare) {
   refuses(
       [&] { prepare(ctx_, {.augment = {.colour = 0.1}}, state(), grey, labels, order, x, y, {}); },
       {"prepare", "these have 1"});
+  if (GetParam() == BackendKind::cuda) return;  // the host reads neither the state nor the order
+  std::fill_n(order.as<std::int32_t>(), 9, 8);
+  StepState now{.cursor = 8};
+  const auto at = [&] { prepare(ctx_, {}, &now, images, labels, order, x, y, {}); };
+  refuses(at, {"prepare", "2 samples from position 8", "the order's 9"});
+  now.cursor = -1;
+  refuses(at, {"prepare", "position -1"});
+  now.cursor = 3;
+  for (const std::int32_t number : {9, -1}) {
+    order.as<std::int32_t>()[4] = number;
+    refuses(at, {"prepare", fmt::format("sample 4 of the order is number {};", number), "[0, 9)"});
+  }
 }
 
 TEST_P(ArgumentChecks, SoftmaxAndUpsample) {
