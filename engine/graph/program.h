@@ -111,7 +111,7 @@ class Program {
   Tensor input_, labels_, output_, loss_, output_gradient_;
   struct Head {
     Tensor output, gradient;
-    double weight;
+    double weight = 0;
   };
   std::vector<Head> heads_;  // auxiliary
   const StepState* state_ = nullptr;
