@@ -77,7 +77,8 @@ std::vector<Values> combinations(const std::vector<Axis>& axes) {
 
 std::string text_of(const Values& values) {
   std::string text;
-  for (const auto& [key, value] : values) text += (text.empty() ? "" : ",") + key + "=" + value;
+  for (const auto& [key, value] : values)
+    text += fmt::format("{}{}={}", text.empty() ? "" : ",", key, value);
   return text.empty() ? "all" : text;
 }
 

@@ -10,7 +10,7 @@
 #include "kernels/context.h"
 #include "nets/registry.h"
 
-namespace CLI {
+namespace CLI {  // NOLINT: the name is the library's
 class App;
 }
 

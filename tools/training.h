@@ -9,7 +9,7 @@
 #include "engine/train/trainer.h"
 #include "tools/common.h"
 
-namespace CLI {
+namespace CLI {  // NOLINT: the name is the library's
 class App;
 }
 

@@ -8,7 +8,7 @@
 
 #include "kernels/suite/suite.h"
 
-namespace CLI {
+namespace CLI {  // NOLINT: the name is the library's
 class App;
 }
 

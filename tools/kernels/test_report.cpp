@@ -132,7 +132,7 @@ std::filesystem::path dump_tensors(const std::filesystem::path& folder,
         f64_tensor(slot.name + ".truth", slot.shape, truth.values.at(slot.name)));
   }
   std::filesystem::create_directories(folder);
-  const std::filesystem::path path = folder / (name + ".safetensors");
+  std::filesystem::path path = folder / (name + ".safetensors");
   write_safetensors(path, file);
   return path;
 }
