@@ -70,7 +70,8 @@ bool glyph_pixel(char c, int x, int y) {
   const int place = (code < kFirst || code > kLast ? kUnknown : code) - kFirst;
   const int line = place / kPerStrip * kGlyphHeight + y;
   const int column = place % kPerStrip * kGlyphAdvance + x;
-  return kFont[static_cast<std::size_t>(1 + line * kLineLength + column)] == '#';
+  const std::int64_t at = std::int64_t{line} * kLineLength + column + 1;
+  return kFont[static_cast<std::size_t>(at)] == '#';
 }
 
 }  // namespace lamina

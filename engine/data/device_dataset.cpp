@@ -79,7 +79,7 @@ std::array<float, 4> parse_channels(const char* what,
                                     const std::string& text,
                                     float missing,
                                     std::int64_t channels) {
-  std::array<float, 4> values;
+  std::array<float, 4> values{};
   values.fill(missing);
   if (text.empty()) return values;
   std::vector<float> list;
