@@ -15,6 +15,7 @@ void add_train(CLI::App& app);
 void add_sweep(CLI::App& app);
 void add_eval(CLI::App& app);
 void add_predict(CLI::App& app);
+void add_features(CLI::App& app);
 void add_convert(CLI::App& app);
 void add_run(CLI::App& app);
 void add_summary(CLI::App& app);

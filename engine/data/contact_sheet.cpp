@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <string_view>
 
 #include "engine/core/error.h"
 #include "engine/data/bitmap_font.h"
@@ -15,6 +14,8 @@ constexpr std::uint8_t kPaper = 255, kText = 40;
 constexpr std::int64_t kTileSide = 112;  // what small images are enlarged to, in pixels
 constexpr std::int64_t kMargin = 10;
 constexpr int kTextScale = 2;
+static_assert(kLetterWidth == kGlyphAdvance * kTextScale &&
+              kLetterHeight == kGlyphHeight * kTextScale);
 
 void check(std::span<const Tile> tiles, TileShape shape) {
   LAMINA_CHECK(!tiles.empty() && shape.h > 0 && shape.w > 0 && (shape.c == 1 || shape.c == 3),
@@ -47,18 +48,6 @@ std::int64_t longest_caption(std::span<const Tile> tiles) {
 
 std::uint8_t* pixel(Picture& picture, std::int64_t y, std::int64_t x) {
   return &picture.pixels[static_cast<std::size_t>((y * picture.w + x) * picture.c)];
-}
-
-void draw_text(std::string_view text, std::int64_t top, std::int64_t left, Picture& picture) {
-  for (char c : text) {
-    for (int y = 0; y < kGlyphHeight * kTextScale; ++y) {
-      for (int x = 0; x < kGlyphWidth * kTextScale; ++x) {
-        if (glyph_pixel(c, x / kTextScale, y / kTextScale))
-          std::fill_n(pixel(picture, top + y, left + x), picture.c, kText);
-      }
-    }
-    left += kGlyphAdvance * kTextScale;
-  }
 }
 
 // Brightness of a box of pixels, 0 to 255.
@@ -104,6 +93,18 @@ std::string block_row(const Tile& tile, TileShape shape, std::int64_t top, std::
 
 }  // namespace
 
+void draw_text(std::string_view text, std::int64_t top, std::int64_t left, Picture& picture) {
+  for (char c : text) {
+    for (int y = 0; y < kGlyphHeight * kTextScale; ++y) {
+      for (int x = 0; x < kGlyphWidth * kTextScale; ++x) {
+        if (glyph_pixel(c, x / kTextScale, y / kTextScale))
+          std::fill_n(pixel(picture, top + y, left + x), picture.c, kText);
+      }
+    }
+    left += kLetterWidth;
+  }
+}
+
 Picture contact_sheet(std::span<const Tile> tiles, TileShape shape, std::int64_t columns) {
   check(tiles, shape);
   const std::int64_t count = std::ssize(tiles);
@@ -113,11 +114,10 @@ Picture contact_sheet(std::span<const Tile> tiles, TileShape shape, std::int64_t
   const std::int64_t rows = (count + columns - 1) / columns;
   const std::int64_t zoom = std::max<std::int64_t>(1, kTileSide / std::max(shape.h, shape.w));
   const std::int64_t tile_w = zoom * shape.w, tile_h = zoom * shape.h;
-  const std::int64_t letter = kGlyphAdvance * kTextScale;
   const std::int64_t letters =
-      std::min(longest_caption(tiles), std::max(tile_w, 3 * kTileSide / 2) / letter);
-  const std::int64_t cell_w = std::max(tile_w, letters * letter) + kMargin;
-  const std::int64_t cell_h = tile_h + kGlyphHeight * kTextScale + kMargin * 3 / 2;
+      std::min(longest_caption(tiles), std::max(tile_w, 3 * kTileSide / 2) / kLetterWidth);
+  const std::int64_t cell_w = std::max(tile_w, letters * kLetterWidth) + kMargin;
+  const std::int64_t cell_h = tile_h + kLetterHeight + kMargin * 3 / 2;
 
   Picture sheet{kMargin + rows * cell_h, kMargin + columns * cell_w, shape.c, {}};
   sheet.pixels.assign(static_cast<std::size_t>(sheet.h * sheet.w * sheet.c), kPaper);
@@ -130,7 +130,7 @@ Picture contact_sheet(std::span<const Tile> tiles, TileShape shape, std::int64_t
         std::copy_n(&tile.pixels[from], shape.c, pixel(sheet, top + y, left + x));
       }
     }
-    draw_text(cut(tile.caption, (cell_w - kMargin) / letter), top + tile_h + 4, left, sheet);
+    draw_text(cut(tile.caption, (cell_w - kMargin) / kLetterWidth), top + tile_h + 4, left, sheet);
   }
   return sheet;
 }

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace lamina {
@@ -26,6 +27,10 @@ struct TileShape {
 // Small images are enlarged; captions that are too long for their column are cut. columns = 0: a
 // page a little wider than high.
 Picture contact_sheet(std::span<const Tile> tiles, TileShape shape, std::int64_t columns = 0);
+
+// One line of dark letters; all of it has to lie within the picture.
+inline constexpr std::int64_t kLetterWidth = 12, kLetterHeight = 16;
+void draw_text(std::string_view text, std::int64_t top, std::int64_t left, Picture& picture);
 
 enum class Ink {
   letters,      // a scale of letters, for files and plain terminals

@@ -70,11 +70,18 @@ FeatureMaps draw_features(const std::string& layer,
   return maps;
 }
 
-std::vector<FeatureMaps> first_features(Model& model,
-                                        const DeviceDataset& data,
-                                        const PrepareOpts& scaling,
-                                        std::int32_t sample,
-                                        const FeatureOpts& opts) {
+std::vector<Node> feature_layers(const Graph& graph) {
+  std::vector<Node> layers;
+  for (const Node& node : graph.nodes())
+    if (!node.layer->is_view(Mode::eval)) layers.push_back(node);
+  return layers;
+}
+
+std::vector<FeatureMaps> feature_maps(Model& model,
+                                      const DeviceDataset& data,
+                                      const PrepareOpts& scaling,
+                                      std::int32_t sample,
+                                      const FeatureOpts& opts) {
   Context& ctx = model.context();
   // Fused, a convolution and what follows it have one output, and which ones are fused depends on
   // the device.
@@ -89,19 +96,30 @@ std::vector<FeatureMaps> first_features(Model& model,
   Program& program = walk.load(0);
 
   // A later layer may write over an output: it is read as soon as it is there.
-  std::vector<FeatureMaps> layers;
+  std::vector<std::pair<std::ptrdiff_t, FeatureMaps>> drawn;  // with their place in the order
+  const auto place_of = [&](const Node& node) -> std::ptrdiff_t {
+    if (opts.names.empty())
+      return node.layer->type() == "Conv2d" && drawn.size() < opts.layers ? 0 : -1;
+    const auto found = std::find(opts.names.begin(), opts.names.end(), node.name);
+    return found == opts.names.end() ? -1 : found - opts.names.begin();
+  };
   std::size_t node = 0;
   program.set_observer([&](const std::string& name, const char*, bool begin) {
     if (begin) return;
     const auto& nodes = program.graph().nodes();
     while (nodes[node].name != name) ++node;  // views are not run
-    if (nodes[node].layer->type() == "Conv2d" && layers.size() < opts.layers) {
+    const std::ptrdiff_t place = place_of(nodes[node]);
+    if (place >= 0) {
       const Tensor y = program.tensors_of(node).y;
-      layers.push_back(draw_features(name, y.shape, read_values(ctx, y), opts));
+      drawn.emplace_back(place, draw_features(name, y.shape, read_values(ctx, y), opts));
     }
     ++node;
   });
   program.forward();
+  std::stable_sort(
+      drawn.begin(), drawn.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::vector<FeatureMaps> layers;
+  for (auto& [place, maps] : drawn) layers.push_back(std::move(maps));
   return layers;
 }
 

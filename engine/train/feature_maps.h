@@ -1,4 +1,4 @@
-// What the first convolutions of a net make of an image, as grey pictures.
+// What layers of a net make of an image, as grey pictures.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -21,17 +21,23 @@ struct FeatureMaps {
 };
 
 struct FeatureOpts {
-  std::size_t layers = 3, maps = 16;  // at most
-  std::int64_t side = 64;             // of a picture, at most
+  std::vector<std::string> names = {};  // of layers; empty: the first convolutions
+  std::size_t layers = 3, maps = 16;    // at most; `layers` of convolutions
+  std::int64_t side = 64;               // of a picture, at most
 };
 
-// The outputs of the first convolutions, before their activations, in eval mode. Allocates what one
-// image needs and gives it back.
-std::vector<FeatureMaps> first_features(Model& model,
-                                        const DeviceDataset& data,
-                                        const PrepareOpts& scaling,
-                                        std::int32_t sample,
-                                        const FeatureOpts& opts = {});
+// The layers of a net that can be named: those that compute something in evaluation. A name may
+// come twice, where a layer without parameters is called twice.
+std::vector<Node> feature_layers(const Graph& graph);
+
+// The outputs of layers in eval mode, each before the activation behind it. In the order of the
+// names; those of equal name in the order in which they run. Allocates what one image needs and
+// gives it back.
+std::vector<FeatureMaps> feature_maps(Model& model,
+                                      const DeviceDataset& data,
+                                      const PrepareOpts& scaling,
+                                      std::int32_t sample,
+                                      const FeatureOpts& opts = {});
 
 // One layer's pictures from its values [h,w,c]; all on one scale, from the lowest to the highest.
 FeatureMaps draw_features(const std::string& layer,

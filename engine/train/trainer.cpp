@@ -455,7 +455,7 @@ void Trainer::write_results(TrainOutcome& outcome, const TrainProgress& progress
   report.class_names = test_set_->class_names;
   report.confusion = outcome.test.confusion;
   report.features = first_image(*test_set_);
-  report.features.layers = first_features(m.judged(), m.test_data, m.prepare, 0);
+  report.features.layers = feature_maps(m.judged(), m.test_data, m.prepare, 0);
   report.summary_text = summary_table(summarise(m.model.graph(), config_.batch_size));
   write_file_atomically(paths_.result, result_json(report));
   write_file_atomically(paths_.report, report_html(report));

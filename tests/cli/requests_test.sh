@@ -63,6 +63,17 @@ expect 0 '"probability"' predict --net fc2_mnist --weights run/weights.safetenso
 expect 2 'say which net' predict digit.png
 expect 1 'no usable image' predict --run run run/config.json
 expect 2 'has 1 names' predict --run run --classes-file <(echo one) digit.png
+expect 0 'network.0  *8 of 1x1' features --run run digit.png --layers network.0,network.3 --out features.png
+expect 0 'network.3  *8 of 1x1' features --run run --index 7 --layers network.3 --maps 4 --out index.png
+check 'features leaves a PNG' grep -q PNG features.png
+expect 0 'network.1  *ReLU' features --net fc2_mnist --list
+expect 0 'conv2.0  *Conv2d' features --net lenet_bn --list
+expect 2 "Did you mean 'network.0', 'network.1'" features --run run digit.png --layers network.0,Network
+expect 2 "Did you mean 'conv1.0', 'conv1.1'" features --net lenet_bn --weights w digit.png --layers conv9
+expect 2 'has no convolution' features --run run digit.png
+expect 2 'say which image' features --run run --layers network.0
+expect 2 'is not among' features --run run --index 999999 --layers network.0
+expect 2 'say which net' features digit.png
 expect 2 'debug is' train "${small[@]}" --out other --debug inf
 expect 0 'ms a step' bench fc2_mnist --batch 8 --steps 5 --warmup 1
 expect 0 '"ms_per_step"' bench fc2_mnist --batch 8 --steps 5 --warmup 1 --json
