@@ -5,12 +5,11 @@
 // diverges is counted, and the sweep goes on; the means are over the others.
 // SPDX-License-Identifier: Apache-2.0
 #include <CLI/CLI.hpp>
-#include <cmath>
-#include <nlohmann/json.hpp>
 
 #include "engine/core/words.h"
 #include "engine/files/atomic_file.h"
 #include "engine/train/recipes.h"
+#include "engine/train/saved_run.h"
 #include "tools/commands.h"
 #include "tools/training.h"
 
@@ -99,17 +98,13 @@ bool has_diverged(const std::string& folder) {
 }
 
 Result read_result(const std::string& folder) {
-  const RunPaths paths(folder);
-  if (has_diverged(folder)) return {.diverged = true};
-  const auto json = nlohmann::json::parse(read_text_file(paths.result));
-  if (json.at("test_loss").is_null()) return {.diverged = true};  // JSON has no NaN
-  double seconds = 0;
-  for (const EpochRow& row : read_log(folder)) seconds += row.seconds;
-  return {json.at("test_accuracy"),
-          json.at("test_accuracy_top5"),
-          json.at("test_loss"),
-          json.at("epochs"),
-          seconds};
+  const SavedRun run = read_run(folder);
+  if (run.diverged()) return {.diverged = true};
+  return {run.test_acc,
+          run.test_acc5,
+          run.test_loss,
+          static_cast<double>(run.epochs.size()),
+          run.seconds()};
 }
 
 // Trains the run or what is left of it, if it has not diverged; false when it was interrupted.

@@ -16,6 +16,7 @@ void add_sweep(CLI::App& app);
 void add_eval(CLI::App& app);
 void add_predict(CLI::App& app);
 void add_features(CLI::App& app);
+void add_report(CLI::App& app);
 void add_convert(CLI::App& app);
 void add_run(CLI::App& app);
 void add_summary(CLI::App& app);

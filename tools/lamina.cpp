@@ -53,6 +53,7 @@ int main(int argc, char** argv) {
   lamina::cli::add_eval(app);
   lamina::cli::add_predict(app);
   lamina::cli::add_features(app);
+  lamina::cli::add_report(app);
   lamina::cli::add_convert(app);
   lamina::cli::add_run(app);
   lamina::cli::add_summary(app);

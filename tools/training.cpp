@@ -68,6 +68,7 @@ void remove_run(const RunPaths& paths) {
                           paths.average,
                           paths.report,
                           paths.result,
+                          paths.machine,
                           paths.events,
                           paths.diverged}) {
     std::filesystem::remove(old);

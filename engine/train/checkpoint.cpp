@@ -24,6 +24,18 @@ const HostTensor& require(const TensorFile& file,
   return *tensor;
 }
 
+std::vector<std::pair<std::int64_t, double>> step_losses_of(const TensorFile& file) {
+  std::vector<std::pair<std::int64_t, double>> step_losses;
+  const HostTensor* losses = file.find(kLosses);
+  if (losses != nullptr && losses->dtype == DType::f64) {
+    const auto rows = losses->as<double>();
+    for (std::size_t i = 0; i + 1 < rows.size(); i += 2) {
+      step_losses.emplace_back(static_cast<std::int64_t>(rows[i]), rows[i + 1]);
+    }
+  }
+  return step_losses;
+}
+
 }  // namespace
 
 RunPaths::RunPaths(std::filesystem::path run)
@@ -34,6 +46,7 @@ RunPaths::RunPaths(std::filesystem::path run)
       average(folder / "average.safetensors"),
       report(folder / "report.html"),
       result(folder / "result.json"),
+      machine(folder / "machine.json"),
       events(folder / "events.out.tfevents.lamina"),
       diverged(folder / "diverged.txt") {}
 
@@ -111,14 +124,12 @@ TrainProgress load_checkpoint(const std::filesystem::path& path, const TrainedPa
   p.device.loss_scale = static_cast<float>(sums[6]);
   p.plateau.rate = sums[7];
   p.plateau.best = sums[8];
-  const HostTensor* losses = file.find(kLosses);
-  if (losses != nullptr && losses->dtype == DType::f64) {
-    const auto rows = losses->as<double>();
-    for (std::size_t i = 0; i + 1 < rows.size(); i += 2) {
-      p.step_losses.emplace_back(static_cast<std::int64_t>(rows[i]), rows[i + 1]);
-    }
-  }
+  p.step_losses = step_losses_of(file);
   return p;
+}
+
+std::vector<std::pair<std::int64_t, double>> load_step_losses(const std::filesystem::path& path) {
+  return step_losses_of(read_safetensors(path));
 }
 
 }  // namespace lamina

@@ -32,7 +32,7 @@ struct TrainProgress {
 
 struct RunPaths {
   explicit RunPaths(std::filesystem::path folder);
-  std::filesystem::path folder, config, state, weights, average, report, result, events;
+  std::filesystem::path folder, config, state, weights, average, report, result, machine, events;
   std::filesystem::path diverged;  // why the run ended, where it has diverged
 };
 
@@ -45,5 +45,8 @@ struct TrainedParts {
 
 TensorFile make_checkpoint(const TrainedParts& parts, const TrainProgress& progress);
 TrainProgress load_checkpoint(const std::filesystem::path& path, const TrainedParts& parts);
+
+// Of the checkpoint in a file, without the rest: step, loss.
+std::vector<std::pair<std::int64_t, double>> load_step_losses(const std::filesystem::path& path);
 
 }  // namespace lamina

@@ -8,24 +8,14 @@
 #include <fmt/core.h>
 
 #include "engine/train/html_text.h"
+#include "engine/train/report_page.h"
 #include "engine/train/report_sections.h"
-#include "engine/train/report_style.h"
+#include "engine/train/wilson.h"
 
 namespace lamina {
 namespace {
 
 using Facts = std::vector<std::pair<std::string, std::string>>;
-
-// The Wilson score interval at 95 %: what the accuracy says about images it was not measured on.
-// https://doi.org/10.1080/01621459.1927.10502953
-std::pair<double, double> wilson_interval(double share, double count) {
-  constexpr double kZ = 1.959964;
-  const double z2 = kZ * kZ;
-  const double centre = (share + z2 / (2 * count)) / (1 + z2 / count);
-  const double half =
-      kZ / (1 + z2 / count) * std::sqrt(share * (1 - share) / count + z2 / (4 * count * count));
-  return {std::max(0.0, centre - half), std::min(1.0, centre + half)};
-}
 
 std::string big_number(std::string_view label, const std::string& number, const std::string& note) {
   return fmt::format(
@@ -38,10 +28,11 @@ std::string big_number(std::string_view label, const std::string& number, const 
 
 std::string headline_number(const RunReport& report) {
   if (report.test_count > 0) {
-    const auto [low, high] = wilson_interval(report.test_acc, double(report.test_count));
-    return big_number("Test accuracy",
-                      percent(report.test_acc),
-                      fmt::format("95\xC2\xA0% interval {} to {}", percent(low), percent(high)));
+    const auto [low, high] = wilson_interval(report.test_acc, report.test_count);
+    return big_number(
+        "Test accuracy",
+        percent(report.test_acc),
+        fmt::format("95\xC2\xA0% interval (Wilson) {} to {}", percent(low), percent(high)));
   }
   if (const EpochRow* best = best_epoch(report)) {
     return big_number("Validation accuracy",
@@ -95,15 +86,24 @@ std::string layers_section(const RunReport& report) {
       escape_html(report.summary_text));
 }
 
+// The configuration, which is long, in two columns; the rest in the third.
 std::string settings_section(const RunReport& report) {
   std::string html;
+  if (!report.config.empty()) {
+    const auto middle = report.config.begin() + std::ssize(report.config) / 2 + 1;
+    const auto end = report.config.end();
+    html += fmt::format(
+        "<div class=\"two\"><h3>Configuration</h3>\n<div class=\"halves\">{}{}</div></div>\n",
+        facts_table({report.config.begin(), std::min(middle, end)}),
+        facts_table({std::min(middle, end), end}));
+  }
+  std::string others;
   const auto add = [&](std::string_view title, const Facts& facts) {
-    if (!facts.empty())
-      html += fmt::format("<div><h3>{}</h3>\n{}</div>\n", title, facts_table(facts));
+    if (!facts.empty()) others += fmt::format("<h3>{}</h3>\n{}", title, facts_table(facts));
   };
-  add("Configuration", report.config);
   add("Memory plan", report.memory);
   add("Environment", report.environment);
+  if (!others.empty()) html += "<div>" + others + "</div>\n";
   if (html.empty()) return "";
   return "<section id=\"settings\"><h2>Settings</h2>\n<div class=\"columns\">\n" + html +
          "</div></section>\n";
@@ -124,33 +124,17 @@ std::string subtitle(const RunReport& report) {
 }  // namespace
 
 std::string report_html(const RunReport& report) {
-  const std::pair<std::string_view, std::string> sections[] = {
-      {"curves", curves_section(report)},
-      {"epochs", epochs_section(report)},
-      {"classes", classes_section(report)},
-      {"mistakes", mistakes_section(report)},
-      {"features", features_section(report)},
-      {"layers", layers_section(report)},
-      {"settings", settings_section(report)},
-  };
-  const std::string title =
-      escape_html(report.title.empty() ? report.net + " on " + report.data : report.title);
-  std::string html = fmt::format(
-      "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n"
-      "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n"
-      "<title>{}</title>\n<style>{}</style>\n</head>\n<body>\n<header>\n<h1>{}</h1>\n"
-      "<p class=\"soft\">{}</p>\n<nav aria-label=\"Sections\">",
-      title,
-      kReportStyle,
-      title,
-      subtitle(report));
-  for (const auto& [id, section] : sections) {
-    if (!section.empty())
-      html += fmt::format("<a href=\"#{}\">{}{}</a>", id, char(id[0] - 'a' + 'A'), id.substr(1));
-  }
-  html += "</nav>\n</header>\n<main>\n" + headline_section(report);
-  for (const auto& [id, section] : sections) html += section;
-  return html + "</main>\n</body>\n</html>\n";
+  return page_html(
+      {.title = report.title.empty() ? report.net + " on " + report.data : report.title,
+       .subtitle = subtitle(report),
+       .lead = headline_section(report),
+       .sections = {{"curves", curves_section(report)},
+                    {"epochs", epochs_section(report)},
+                    {"classes", classes_section(report)},
+                    {"mistakes", mistakes_section(report)},
+                    {"features", features_section(report)},
+                    {"layers", layers_section(report)},
+                    {"settings", settings_section(report)}}});
 }
 
 }  // namespace lamina

@@ -45,7 +45,8 @@ struct RunReport {
   std::vector<std::int64_t> confusion;   // [label, prediction] counts, classes x classes
   std::vector<Mistake> mistakes;         // in the order to show them
   FeatureView features;
-  std::string summary_text;  // the layer table, preformatted
+  std::string summary_text;                    // the layer table, preformatted
+  std::int64_t parameters = 0, mult_adds = 0;  // of one image, in evaluation
 };
 
 // Equal reports give equal bytes.

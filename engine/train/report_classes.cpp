@@ -183,23 +183,23 @@ std::string mistakes_section(const RunReport& report) {
   if (report.mistakes.empty()) return "";
   std::string html =
       "<section id=\"mistakes\"><h2>Mistakes</h2>\n"
-      "<p class=\"soft\">Test images taken for something else: the prediction with its "
-      "probability, the true class, the number of the image in the test set.</p>\n"
+      "<p class=\"soft\">Test images taken for something else: the prediction, the true class, the "
+      "probability of the prediction, the number of the image in the test set.</p>\n"
       "<div class=\"images\">\n";
   for (const Mistake& m : report.mistakes) {
     const std::string label = class_name(report, m.label);
     const std::string predicted = class_name(report, m.predicted);
     html += fmt::format(
         "<figure><img{} alt=\"test image {}, {} taken for {}\" src=\"{}\"/>"
-        "<figcaption><b>{}</b> {}<br/>true <b>{}</b><br/>no. {}</figcaption></figure>\n",
+        "<figcaption><b>{}</b><br/>true <b>{}</b><br/>{}, no.\xC2\xA0{}</figcaption></figure>\n",
         std::max(m.h, m.w) <= kTinyImage ? " class=\"tiny\"" : "",
         m.index,
         label,
         predicted,
         png_data_uri(m.h, m.w, m.c, m.pixels),
         predicted,
-        percent(m.confidence, 1),
         label,
+        percent(m.confidence, 1),
         grouped(m.index));
   }
   return html + "</div></section>\n";

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <ctime>
 #include <nlohmann/json.hpp>
 #include <numeric>
 
@@ -64,8 +63,18 @@ std::string result_json(const RunReport& report) {
   json["test_accuracy_top5"] = report.test_acc5;
   json["test_loss"] = report.test_loss;
   json["test_images"] = report.test_count;
+  json["classes"] = report.class_names.size();
+  json["parameters"] = report.parameters;
+  json["mult_adds"] = report.mult_adds;
   json["epochs"] = report.epochs.size();
   json["steps"] = report.epochs.empty() ? 0 : report.epochs.back().step;
+  return json.dump(2) + "\n";
+}
+
+std::string machine_json(const RunReport& report) {
+  nlohmann::ordered_json json = nlohmann::ordered_json::object();
+  for (const auto& [name, value] : report.memory) json["memory"][name] = value;
+  for (const auto& [name, value] : report.environment) json["environment"][name] = value;
   return json.dump(2) + "\n";
 }
 
@@ -76,8 +85,7 @@ std::vector<std::pair<std::string, std::string>> environment_rows(const Context&
           {"compiler", LAMINA_COMPILER}};
 }
 
-std::string utc_now() {
-  const std::time_t time = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
+std::string utc_text(std::time_t time) {
   std::tm parts{};
   gmtime_r(&time, &parts);
   return fmt::format("{:04}-{:02}-{:02} {:02}:{:02} UTC",
@@ -86,6 +94,10 @@ std::string utc_now() {
                      parts.tm_mday,
                      parts.tm_hour,
                      parts.tm_min);
+}
+
+std::string utc_now() {
+  return utc_text(std::chrono::system_clock::to_time_t(std::chrono::system_clock::now()));
 }
 
 }  // namespace lamina

@@ -8,6 +8,7 @@
 
 #include <fmt/core.h>
 
+#include "engine/core/error.h"
 #include "engine/train/chart_axis.h"
 #include "engine/train/html_text.h"
 
@@ -18,7 +19,55 @@ namespace {
 constexpr double kWidth = 480, kHeight = 260;
 constexpr double kLeft = 58, kRight = 390, kTop = 22, kBottom = 232;
 constexpr double kLabelHeight = 36;       // two lines of type
+constexpr double kNameHeight = 17;        // one
 constexpr std::size_t kMostMarkers = 12;  // more would hide the dashes
+
+// Whole numbers where four digits would need an exponent: 31,006.
+std::string shown(double value) {
+  const bool large = std::abs(value) >= 10'000 && std::abs(value) < 1e7;
+  return large ? grouped(std::llround(value)) : significant(value);
+}
+
+// Dots and signs are told apart by shape and filling; the second half of the lines has the shapes
+// of the first, filled where those are hollow.
+std::string marker_svg(std::size_t number, double x, double y, std::string_view title) {
+  constexpr std::size_t kShapes = kMostChartLines / 2;
+  const std::size_t shape = number % kShapes;
+  const bool hollow = (number % 2 == 1) != (number >= kShapes);
+  const std::string style = fmt::format("{}{}", hollow ? "hollow hollow" : "dot dot", shape);
+  const auto path = [&](std::string_view points) {
+    return fmt::format(
+        "<path class=\"{}\" transform=\"translate({:.1f} {:.1f})\" d=\"{}\"", style, x, y, points);
+  };
+  std::string tag = "path", svg;
+  switch (shape) {
+    case 0:
+      tag = "circle";
+      svg = fmt::format("<circle class=\"{}\" cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"3\"", style, x, y);
+      break;
+    case 1:
+      tag = "rect";
+      svg = fmt::format("<rect class=\"{}\" x=\"{:.1f}\" y=\"{:.1f}\" width=\"6\" height=\"6\"",
+                        style,
+                        x - 3,
+                        y - 3);
+      break;
+    case 2:
+      svg = path("M0 -4.2L3.9 2.8H-3.9Z");
+      break;
+    case 3:
+      svg = path("M0 -4.5L4.5 0L0 4.5L-4.5 0Z");
+      break;
+    case 4:
+      svg = path("M0 4.2L3.9 -2.8H-3.9Z");
+      break;
+    default:
+      svg = path("M-1.4 -4.2H1.4V-1.4H4.2V1.4H1.4V4.2H-1.4V1.4H-4.2V-1.4H-1.4Z");
+      break;
+  }
+  if (title.empty()) return svg + "/>\n";
+  return fmt::format("{}><title>{}</title></{}>\n", svg, escape_html(title), tag);
+}
 
 class Drawing {
  public:
@@ -89,7 +138,7 @@ class Drawing {
   }
 
   std::string y_text(double y) const {
-    return chart_.percent ? fmt::format("{:.4g}\xC2\xA0%", 100 * y) : significant(y);
+    return chart_.percent ? fmt::format("{:.4g}\xC2\xA0%", 100 * y) : shown(y);
   }
 
   static std::string x_text(double x) {
@@ -176,24 +225,18 @@ class Drawing {
                                           chart_.x_name,
                                           x_text(point.x),
                                           chart_.lines[number].name,
-                                          chart_.percent ? percent(point.y) : significant(point.y));
-    out_ += number == 0
-                ? fmt::format("<circle class=\"dot0\" cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"3\">", x, y)
-                : fmt::format(
-                      "<rect class=\"dot1\" x=\"{:.1f}\" y=\"{:.1f}\" width=\"6\" height=\"6\">",
-                      x - 3,
-                      y - 3);
-    out_ += fmt::format(
-        "<title>{}</title></{}>\n", escape_html(title), number == 0 ? "circle" : "rect");
+                                          chart_.percent ? percent(point.y) : shown(point.y));
+    out_ += marker_svg(number, x, y, title);
   }
 
-  // A sample of the line, its name and its last value, right of where it ends; moved apart where
-  // the ends meet, the upper line keeping the upper label.
+  struct Label {
+    std::size_t number;
+    double value, y;
+  };
+
+  // A sample of the line, its name and, of two lines at most, its last value, right of where it
+  // ends; moved apart where ends meet, the upper line keeping the upper label.
   void end_labels() {
-    struct Label {
-      std::size_t number;
-      double value, y;
-    };
     std::vector<Label> labels;
     for (std::size_t i = 0; i < chart_.lines.size(); ++i) {
       const auto& points = chart_.lines[i].points;
@@ -203,28 +246,42 @@ class Drawing {
     }
     std::stable_sort(
         labels.begin(), labels.end(), [](const Label& a, const Label& b) { return a.y < b.y; });
-    if (labels.size() == 2 && labels[1].y - labels[0].y < kLabelHeight) {
-      const double centre = (labels[0].y + labels[1].y) / 2;
-      labels[0].y = centre - kLabelHeight / 2;
-      labels[1].y = centre + kLabelHeight / 2;
-    }
-    double shift = 0;
-    for (const Label& label : labels) shift = std::max(shift, kTop + 8 - label.y);
-    for (const Label& label : labels) shift = std::min(shift, kBottom - 14 - label.y);
+    const bool values = chart_.lines.size() <= 2;
+    spread(values ? kLabelHeight : kNameHeight, kTop + 8, kBottom - (values ? 14 : 0), labels);
     for (const Label& label : labels) {
-      const double y = label.y + shift;
       out_ += fmt::format(
           "<line class=\"line line{0}\" x1=\"{1}\" x2=\"{2}\" y1=\"{3:.1f}\" y2=\"{3:.1f}\"/>\n",
           label.number,
           kRight + 10,
           kRight + 30,
-          y - 4);
-      text(kRight + 35, y, "name", "start", chart_.lines[label.number].name);
+          label.y - 4);
+      if (!values) out_ += marker_svg(label.number, kRight + 20, label.y - 4, "");
+      text(kRight + 35, label.y, "name", "start", chart_.lines[label.number].name);
+      if (!values) continue;
       text(kRight + 10,
-           y + 15,
+           label.y + 15,
            "value",
            "start",
-           chart_.percent ? percent(label.value) : significant(label.value));
+           chart_.percent ? percent(label.value) : shown(label.value));
+    }
+  }
+
+  // Moves labels that are sorted by y to at least `gap` apart, two of them by the same way.
+  static void spread(double gap, double top, double bottom, std::vector<Label>& labels) {
+    if (labels.size() == 2 && labels[1].y - labels[0].y < gap) {
+      const double centre = (labels[0].y + labels[1].y) / 2;
+      labels[0].y = centre - gap / 2;
+      labels[1].y = centre + gap / 2;
+    }
+    double least = top;
+    for (Label& label : labels) {
+      label.y = std::max(label.y, least);
+      least = label.y + gap;
+    }
+    double most = bottom;
+    for (auto label = labels.rbegin(); label != labels.rend(); ++label) {
+      label->y = std::min(label->y, most);
+      most = label->y - gap;
     }
   }
 
@@ -235,6 +292,20 @@ class Drawing {
 
 }  // namespace
 
-std::string line_chart_svg(const LineChart& chart) { return Drawing(chart).svg(); }
+std::string line_chart_svg(const LineChart& chart) {
+  LAMINA_CHECK(chart.lines.size() <= kMostChartLines,
+               "a chart takes {} lines, not {}; draw fewer.",
+               kMostChartLines,
+               chart.lines.size());
+  return Drawing(chart).svg();
+}
+
+std::string chart_key_svg(std::size_t number) {
+  return fmt::format(
+      "<svg class=\"chart key\" viewBox=\"0 0 40 12\" aria-hidden=\"true\">"
+      "<line class=\"line line{}\" x1=\"1\" x2=\"39\" y1=\"6\" y2=\"6\"/>{}</svg>",
+      number,
+      marker_svg(number, 20, 6, ""));
+}
 
 }  // namespace lamina

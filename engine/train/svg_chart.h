@@ -27,8 +27,9 @@ struct ChartBand {
 struct LineChart {
   std::string description;  // for those who cannot see it
   std::string x_name;
-  std::vector<ChartLine> lines = {};  // at most two: solid with dots, dashed with squares
-  std::vector<ChartBand> band = {};   // behind the lines
+  // At most kMostChartLines; each has a dash and a marker of its own.
+  std::vector<ChartLine> lines = {};
+  std::vector<ChartBand> band = {};  // behind the lines
   std::optional<ChartPoint> mark = {};
   std::string mark_name = {};
   bool percent = false;    // y is a fraction, shown in percent
@@ -38,5 +39,10 @@ struct LineChart {
 };
 
 std::string line_chart_svg(const LineChart& chart);
+
+inline constexpr std::size_t kMostChartLines = 12;
+
+// A sample of line `number` with its marker, for a legend outside of the chart.
+std::string chart_key_svg(std::size_t number);
 
 }  // namespace lamina

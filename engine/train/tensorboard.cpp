@@ -10,7 +10,9 @@
 #include <array>
 #include <bit>
 #include <chrono>
+#include <cmath>
 #include <concepts>
+#include <cstring>
 
 #include "engine/files/atomic_file.h"
 
@@ -139,6 +141,20 @@ std::string event_record(std::string_view data) {
   };
   const std::string length = little_endian(std::uint64_t{data.size()});
   return length + masked(length) + std::string(data) + masked(data);
+}
+
+double first_event_time(const std::filesystem::path& path) {
+  std::error_code ignored;
+  if (!std::filesystem::exists(path, ignored)) return 0;
+  const std::string text = read_text_file(path);
+  const std::string expected = version_record(0);
+  // In front of the event: its length and the checksum of that.
+  constexpr std::size_t kBefore = 8 + 4 + kTimeAt;
+  if (text.size() < expected.size() || text.compare(0, kBefore, expected, 0, kBefore) != 0)
+    return 0;
+  double time = 0;
+  std::memcpy(&time, text.data() + kBefore, sizeof time);
+  return std::isfinite(time) ? time : 0;
 }
 
 EventFile::EventFile(const std::filesystem::path& path,

@@ -40,6 +40,9 @@ class EventFile {
   double last_time_;            // when they were written; seconds since 1970
 };
 
+// When the run that wrote the file began, in seconds since 1970; 0 where no such file is.
+double first_event_time(const std::filesystem::path& path);
+
 // CRC-32C, as RFC 3720 has it.
 std::uint32_t crc32c(std::string_view bytes);
 // One record of a TFRecord file.

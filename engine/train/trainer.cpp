@@ -20,13 +20,10 @@ namespace lamina {
 
 namespace {
 
-// Evaluation needs no gradients, so larger batches fit and are faster.
-constexpr std::int64_t kEvalBatch = 256;
 constexpr double kSecondsBetweenEvents = 0.2;
 // Of f16 gradients, as PyTorch's GradScaler starts and grows.
 constexpr float kFirstLossScale = 65536.0f;
 constexpr std::int32_t kGrowthInterval = 2000;
-constexpr std::size_t kMistakesShown = 24;
 constexpr std::int64_t kMostSteps = 1 << 20;  // without a pause
 
 std::optional<LossKind> loss_of(const TrainConfig& config) {
@@ -457,6 +454,10 @@ void Trainer::write_results(TrainOutcome& outcome, const TrainProgress& progress
   report.features = first_image(*test_set_);
   report.features.layers = feature_maps(m.judged(), m.test_data, m.prepare, 0);
   report.summary_text = summary_table(summarise(m.model.graph(), config_.batch_size));
+  const Summary one = summarise(m.model.graph(), 1);
+  report.parameters = one.params;
+  report.mult_adds = one.mult_adds;
+  write_file_atomically(paths_.machine, machine_json(report));
   write_file_atomically(paths_.result, result_json(report));
   write_file_atomically(paths_.report, report_html(report));
 }

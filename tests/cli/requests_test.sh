@@ -82,4 +82,21 @@ check 'KEY=VALUE reaches the saved settings' grep -q '"lr": 0.01' run/config.jso
 expect 0 '^lr=0.1  *2 ' sweep "${small[@]}" --out sweep lr=0.1,0.01 seed=1,2
 expect 0 '^lr=0.01  *2 ' sweep "${small[@]}" --out sweep lr=0.1,0.01 seed=1,2
 expect 2 'holds a run with flip = false' sweep "${small[@]}" --flip --out sweep lr=0.1,0.01 seed=1,2
+
+# Runs beside each other, and a report drawn again: the same bytes from the run's files and weights.
+cp run/report.html drawn.html
+expect 0 'test accuracy  ' report run
+check 'a report drawn again is the same' cmp -s run/report.html drawn.html
+expect 0 '^sweep/lr=0.1,seed=2 .* to ' report run sweep
+check 'runs compared leave a page' grep -q 'sweep/<wbr/>lr=0.1' comparison.html
+expect 0 '"parameters": 6442' report --json run sweep --out compared.html
+check '--out names the page' test -s compared.html
+rm run/weights.safetensors
+expect 1 'without it: --files-only' report run
+check 'a report that cannot be drawn again stays' cmp -s run/report.html drawn.html
+expect 0 'fc2_mnist' report run --files-only --out poor.html
+check 'what needs the weights is left out' test -s poor.html -a "$(grep -c 'id="classes"' poor.html)" = 0
+rm run/result.json
+expect 0 'unfinished' report run sweep
+expect 2 'holds no run' report nowhere
 finish

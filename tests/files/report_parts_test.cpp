@@ -3,7 +3,9 @@
 #include <array>
 #include <cmath>
 #include <limits>
+#include <set>
 
+#include <fmt/core.h>
 #include <png.h>
 
 #include "engine/train/chart_axis.h"
@@ -177,6 +179,41 @@ TEST(line_chart, keeps_the_labels_of_lines_that_meet_apart) {
   ASSERT_EQ(heights.size(), 2u);
   EXPECT_GE(heights[1] - heights[0], 30);
   EXPECT_LT(svg.find(">val<"), svg.find(">train<")) << "the upper line has the upper label";
+}
+
+TEST(line_chart, tells_many_lines_apart) {
+  LineChart chart{.description = "d", .x_name = "epoch"};
+  for (std::size_t i = 0; i < kMostChartLines; ++i)
+    chart.lines.push_back({fmt::format("{}", i + 1), {{1, 3}, {2, 1 + 1e-4 * double(i)}}});
+  const std::string svg = line_chart_svg(chart);
+  double before = 0;
+  std::set<std::string> markers;
+  for (std::size_t at = svg.find("class=\"name\""); at != std::string::npos;
+       at = svg.find("class=\"name\"", at + 1)) {
+    const double y = std::stod(svg.substr(svg.find("y=\"", at) + 3));
+    EXPECT_GE(y - before, 16.9);
+    EXPECT_LE(y, 240);
+    before = y;
+  }
+  EXPECT_GT(before, 0);
+  for (std::size_t i = 0; i < kMostChartLines; ++i) {
+    std::string key = chart_key_svg(i);
+    // Without the line, whose number differs, and without the colour of the marker.
+    key = key.substr(key.find("/>") + 2);
+    std::erase_if(key, [](char c) { return c >= '0' && c <= '5'; });
+    markers.insert(key);
+  }
+  EXPECT_EQ(markers.size(), kMostChartLines);
+  chart.lines.push_back({"13", {{1, 1}}});
+  expect_contains(request_error_of([&] { line_chart_svg(chart); }), "takes 12 lines, not 13");
+}
+
+TEST(line_chart, writes_large_numbers_out) {
+  LineChart chart{.description = "d", .x_name = "epoch", .from_zero = true};
+  chart.lines.push_back({"img/s", {{1, 31'006}, {2, 31'006}}});
+  const std::string svg = line_chart_svg(chart);
+  expect_contains(svg, ">31,006<");
+  EXPECT_EQ(svg.find("e+"), std::string::npos);
 }
 
 }  // namespace

@@ -129,7 +129,8 @@ TEST(report, shows_the_results) {
                            "80.00\xC2\xA0%",           // recall of class 2: 8 of 10
                            "two taken for zero (2)",
                            "98.7\xC2\xA0%",  // confidence
-                           "no. 1,234",
+                           "no.\xC2\xA0"
+                           "1,234",
                            "241.2 KiB",
                            "2024-01-02 03:04:05",
                            "12.5\xC2\xA0s",
