@@ -203,9 +203,10 @@ void show(const ShowFlags& flags) {
       fail("the standard output takes no more bytes; check the disk or the program behind it.");
   } else {
     write_file_atomically(flags.out, encode_png(contact_sheet(tiles, shape, columns)));
-    fmt::print("{}: {} images of the {} part of {} ({}).\n",
+    fmt::print("{}: {} image{} of the {} part of {} ({}).\n",
                flags.out,
                data.count,
+               data.count == 1 ? "" : "s",
                flags.part,
                data.name,
                data.origin);

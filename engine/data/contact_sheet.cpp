@@ -116,7 +116,8 @@ Picture contact_sheet(std::span<const Tile> tiles, TileShape shape, std::int64_t
   const std::int64_t tile_w = zoom * shape.w, tile_h = zoom * shape.h;
   const std::int64_t letters =
       std::min(longest_caption(tiles), std::max(tile_w, 3 * kTileSide / 2) / kLetterWidth);
-  const std::int64_t cell_w = std::max(tile_w, letters * kLetterWidth) + kMargin;
+  // Between captions there is more than between words.
+  const std::int64_t cell_w = std::max(tile_w + kMargin, (letters + 2) * kLetterWidth);
   const std::int64_t cell_h = tile_h + kLetterHeight + kMargin * 3 / 2;
 
   Picture sheet{kMargin + rows * cell_h, kMargin + columns * cell_w, shape.c, {}};
@@ -130,7 +131,7 @@ Picture contact_sheet(std::span<const Tile> tiles, TileShape shape, std::int64_t
         std::copy_n(&tile.pixels[from], shape.c, pixel(sheet, top + y, left + x));
       }
     }
-    draw_text(cut(tile.caption, (cell_w - kMargin) / kLetterWidth), top + tile_h + 4, left, sheet);
+    draw_text(cut(tile.caption, letters), top + tile_h + 4, left, sheet);
   }
   return sheet;
 }

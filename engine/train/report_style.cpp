@@ -41,6 +41,8 @@ a { color: var(--line0); text-underline-offset: 3px; }
 section { margin: 20px 0 0; padding: 22px 24px 24px; background: var(--card);
           border: 1px solid var(--rule); border-radius: 10px; scroll-margin-top: 12px; }
 
+section > :last-child { margin-bottom: 0; }
+
 .headline { display: grid; grid-template-columns: 2fr 3fr; gap: 20px 40px;
             align-items: center; }
 .headline .label { display: block; color: var(--soft); font-size: 15px; }
@@ -117,7 +119,7 @@ tbody tr + tr > * { border-top: 1px solid var(--rule); }
 .keys li { overflow-wrap: anywhere; }
 .keys b { margin: 0 3px 0 8px; }
 .split { display: grid; grid-template-columns: minmax(0, 5fr) minmax(0, 6fr); gap: 28px 40px; }
-.facts { width: 100%; }
+.facts { width: 100%; max-width: 620px; }
 .facts th { padding-left: 0; color: var(--soft); font-weight: 500; white-space: nowrap; }
 .facts td { padding-right: 0; text-align: right; overflow-wrap: anywhere; }
 .columns { display: grid; grid-template-columns: repeat(auto-fit, minmax(300px, 1fr));
@@ -143,12 +145,12 @@ table + h3 { margin-top: 22px; }
 .confusion .miss { background: rgba(var(--miss), var(--a)); }
 .confusion .none { color: var(--soft); opacity: 0.6; }
 
-.images { display: grid; grid-template-columns: repeat(auto-fill, minmax(120px, 1fr));
-          gap: 20px 16px; }
+.images { display: grid; grid-template-columns: repeat(auto-fill, minmax(116px, 1fr));
+          gap: 20px 14px; }
 .images img { display: block; width: 100%; aspect-ratio: 1; object-fit: contain;
               border: 1px solid var(--rule); border-radius: 6px; background: #808080; }
 .images img.tiny { image-rendering: pixelated; }
-.images figcaption { margin-top: 6px; font-size: 13.5px; line-height: 1.35; overflow-wrap: anywhere; }
+.images figcaption { margin-top: 6px; font-size: 13px; line-height: 1.35; overflow-wrap: anywhere; }
 .maps { display: grid; grid-template-columns: repeat(auto-fill, minmax(84px, 1fr));
         gap: 8px; margin-bottom: 8px; }
 .maps img { display: block; width: 100%; aspect-ratio: 1; object-fit: contain;
@@ -186,7 +188,6 @@ details[open] > summary { margin-bottom: 10px; }
   .bar { min-width: 62px; }
   .bar::before { left: 7px; width: calc((100% - 14px) * var(--share)); }
   .images { grid-template-columns: repeat(3, minmax(0, 1fr)); gap: 14px 10px; }
-  .images figcaption { font-size: 13px; }
   .maps { grid-template-columns: repeat(auto-fill, minmax(76px, 1fr)); gap: 6px; }
 }
 @media print {

@@ -112,6 +112,10 @@ class Drawing {
       y_.include(std::max(0.0, share - 0.1));
       y_.include(std::min(1.0, share + 0.1));
     }
+    if (chart_.log_y) {  // its ends are no round numbers: no marker lies on the axis
+      y_.include(y_.low() / 1.25);
+      y_.include(y_.high() * 1.25);
+    }
     y_.widen(y_.low() == 0 ? 1 : std::abs(y_.low()) * 0.1);
     y_.round_out(chart_.percent ? 1 : std::numeric_limits<double>::infinity());
   }

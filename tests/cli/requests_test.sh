@@ -57,7 +57,7 @@ trained=(--net fc2_mnist --weights run/weights.safetensors --data synthetic-digi
 expect 0 'pixels reach the net from -1 to 1' eval "${trained[@]}" --mean 127.5 --std 127.5 --scale 1
 expect 2 'leave one out' eval "${trained[@]}" --mean 0.5 --normalize standard
 expect 2 'is no class' eval "${trained[@]}" --class-order 0,1,2,3,4,5,6,7,8,ten
-expect 0 'wrote\|images of' data show synthetic-digits --count 1 --out digit.png
+expect 0 'images\? of' data show synthetic-digits --count 1 --out digit.png
 expect 0 '^ .* %  [0-9]$' predict --run run digit.png
 expect 0 '"probability"' predict --net fc2_mnist --weights run/weights.safetensors digit.png --invert --json
 expect 2 'say which net' predict digit.png

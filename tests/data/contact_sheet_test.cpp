@@ -93,6 +93,19 @@ TEST(ContactSheet, CutsLongCaptions) {
   EXPECT_EQ(text_sheet(tiles, {2, 2, 1}, 80, Ink::letters).find("WW"), std::string::npos);
 }
 
+TEST(ContactSheet, KeepsCaptionsApart) {
+  const std::vector<std::uint8_t> pixels(4);
+  const std::vector<Tile> tiles = {{pixels, std::string(14, 'W')}, {pixels, std::string(14, 'W')}};
+  const Picture sheet = contact_sheet(tiles, {2, 2, 1}, 2);
+  // The second caption begins where its image does; of the room before it, two letters are blank.
+  const std::int64_t second = (sheet.w - 10) / 2 + 10;
+  for (std::int64_t y = 126; y < 142; ++y) {
+    for (std::int64_t x = second - 20; x < second; ++x)
+      EXPECT_EQ(sheet.pixels[static_cast<std::size_t>(y * sheet.w + x)], 255);
+  }
+  EXPECT_EQ(sheet.pixels[static_cast<std::size_t>(130 * sheet.w + second)], 40);
+}
+
 TEST(ContactSheet, RefusesWhatIsNoImage) {
   const std::vector<std::uint8_t> pixels(4);
   const std::vector<Tile> tiles = {{pixels, "cat"}};

@@ -31,6 +31,12 @@ TEST(html_view, is_well_formed_with_and_without_a_baseline) {
   EXPECT_EQ(markup_error(bench_html({}, {.title = "<\"&'"})), "");
 }
 
+TEST(html_view, writes_times_for_people) {
+  BenchFile file = sample_bench();
+  file.date = "2026-01-31T12:00:59Z";
+  EXPECT_NE(bench_html(file, {}).find("2026-01-31 12:00 UTC"), std::string::npos);
+}
+
 TEST(html_view, escapes_all_text) {
   BenchFile file = sample_bench();
   const std::string evil = "<script>alert(1)</script>\"'&\x01\xff";

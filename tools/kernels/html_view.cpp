@@ -22,6 +22,12 @@ std::string word(std::int64_t count, const char* one, const char* many) {
   return fmt::format("{} {}", grouped(count), count == 1 ? one : many);
 }
 
+// 2026-01-31T12:00:00Z as people write it; anything else as it is.
+std::string readable_time(const std::string& date) {
+  const bool iso = date.size() == 20 && date[10] == 'T' && date[19] == 'Z';
+  return iso ? date.substr(0, 10) + " " + date.substr(11, 5) + " UTC" : date;
+}
+
 // A kernel's name, which may wrap behind its slashes and dots.
 std::string wrapping(const std::string& name) {
   std::string html;
@@ -185,7 +191,8 @@ std::string changes_section(const HtmlOpts& opts) {
   const Comparison& comparison = *opts.changes;
   std::string html = "<section id=\"changes\"><h2>Changes since the baseline</h2>\n";
   html += "<p>" + escape_html(summary_line(comparison));
-  if (!opts.base_date.empty()) html += " Baseline of " + escape_html(opts.base_date) + ".";
+  if (!opts.base_date.empty())
+    html += " Baseline of " + escape_html(readable_time(opts.base_date)) + ".";
   html += "</p>\n";
   if (!comparison.warning.empty())
     html += "<p><strong>Warning:</strong> " + escape_html(comparison.warning) + "</p>\n";
@@ -194,7 +201,8 @@ std::string changes_section(const HtmlOpts& opts) {
   html += paragraph_list("Different versions and settings", comparison.changed);
   html += paragraph_list("Only in the baseline", comparison.only_base);
   html += paragraph_list("Only in this result", comparison.only_now);
-  return html + "<p class=\"soft legend\">" + escape_html(comparison.method) + ".</p></section>\n";
+  return html + "<p class=\"soft legend\">Method: " + escape_html(comparison.method) +
+         ".</p></section>\n";
 }
 
 std::string machine_section(const BenchFile& file) {
@@ -219,7 +227,7 @@ std::string subtitle(const BenchFile& file) {
     if (name == "device" || name == "backend") add(value);
   }
   add(word(static_cast<std::int64_t>(file.rows.size()), "kernel", "kernels"));
-  add(file.date);
+  add(readable_time(file.date));
   return escape_html(text);
 }
 
