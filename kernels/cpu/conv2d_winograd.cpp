@@ -20,7 +20,7 @@
 #include "kernels/cpu/gemm.h"
 #include "kernels/cpu/vec_lanes.h"
 #include "kernels/cpu/vec_math.h"
-#include "kernels/cpu/winograd.h"
+#include "kernels/cpu/winograd_tiles.h"
 
 namespace lamina::cpu {
 namespace {
@@ -29,76 +29,16 @@ using winograd::kIn;
 using winograd::kOut;
 using winograd::kProducts;
 using winograd::kTaps;
+using winograd::Piece;
+using winograd::Products;
+using winograd::Tiles;
 
 constexpr std::int64_t kPanel = 64;  // columns of u side by side: four vectors
-constexpr std::int64_t kSkew = 16;   // floats between the 36, which would else share a cache set
 constexpr int kTerms = 64;           // of a sum in registers
-constexpr std::int64_t kBlockFloats =
-    400'000;  // of v and m for one thread: most of a second-level cache
-constexpr std::int64_t kGradientFloats = 500'000;  // of v and z for all
+// Of v and m for one thread, and of v and z for all: most of a second-level cache.
+constexpr std::int64_t kBlockFloats = 400'000, kGradientFloats = 500'000;
 
 std::int64_t round_up(std::int64_t n, std::int64_t step) { return (n + step - 1) / step * step; }
-
-// The tiles of a tensor's height and width.
-struct Tiles {
-  std::int64_t rows, columns, count;
-  explicit Tiles(const Shape& s)
-      : rows((s.h + kOut - 1) / kOut),
-        columns((s.w + kOut - 1) / kOut),
-        count(s.n * rows * columns) {}
-  // The first pixel of tile t.
-  std::array<std::int64_t, 3> at(std::int64_t t) const {
-    return {t / (rows * columns), t / columns % rows * kOut, t % columns * kOut};
-  }
-};
-
-// Addresses of a size x size piece of an image, from row h and column w on; `zeros` for what lies
-// outside.
-template <int size>
-struct Piece {
-  const float* at[size][size];
-  Piece(const float* image,
-        const Shape& s,
-        std::int64_t n,
-        std::int64_t h,
-        std::int64_t w,
-        const float* zeros) {
-    for (int i = 0; i < size; ++i) {
-      for (int j = 0; j < size; ++j) {
-        const bool inside = h + i >= 0 && h + i < s.h && w + j >= 0 && w + j < s.w;
-        at[i][j] = inside ? image + ((n * s.h + h + i) * s.w + w + j) * s.c : zeros;
-      }
-    }
-  }
-  LAMINA_INLINE void load_channels(std::int64_t c, Vec (&d)[size][size]) const {
-    for (int i = 0; i < size; ++i)
-      for (int j = 0; j < size; ++j) d[i][j] = load(at[i][j] + c);
-  }
-};
-
-// One of v, m or z: 36 matrices [rows][channels].
-struct Products {
-  float* data;
-  std::int64_t channels, step;  // from one matrix to the next
-
-  Products(float* memory, std::int64_t rows, std::int64_t c)
-      : data(memory), channels(c), step(floats_of_one(rows, c)) {}
-  static std::int64_t floats_of_one(std::int64_t rows, std::int64_t c) { return rows * c + kSkew; }
-  static std::int64_t floats(std::int64_t rows, std::int64_t c) {
-    return kProducts * floats_of_one(rows, c);
-  }
-  float* of(int product) const { return data + product * step; }
-  LAMINA_INLINE void store_tile(std::int64_t row, std::int64_t c, const Vec (&z)[kIn][kIn]) const {
-    float* to = data + row * channels + c;
-    for (int i = 0; i < kIn; ++i)
-      for (int j = 0; j < kIn; ++j, to += step) store(to, z[i][j]);
-  }
-  LAMINA_INLINE void load_tile(std::int64_t row, std::int64_t c, Vec (&z)[kIn][kIn]) const {
-    const float* from = data + row * channels + c;
-    for (int i = 0; i < kIn; ++i)
-      for (int j = 0; j < kIn; ++j, from += step) z[i][j] = load(from);
-  }
-};
 
 // A correlation with 3x3 filters: where the inputs lie from the outputs, and how many channels.
 struct Correlation {
