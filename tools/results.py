@@ -60,7 +60,8 @@ def runs_of(flags, recipe):
     if flags.fresh:
         shutil.rmtree(out, ignore_errors=True)
     subprocess.run([flags.lamina, "sweep", "--recipe", recipe, "--device", "cpu", "--threads",
-                    flags.threads, "--out", out, f"seed={flags.seeds}"], check=True, stdout=subprocess.DEVNULL)
+                    flags.threads, "--out", out, f"seed={flags.seeds}"], check=True,
+                   stdout=subprocess.DEVNULL)
     with open(out / "sweep.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     finished = [row for row in rows if row["diverged"] == "0"]
@@ -119,8 +120,11 @@ def main():
         pathlib.Path(flags.table).write_text(
             "# Results\n\nWritten by `tools/results.py --table docs/results.md`, which trains every "
             f"recipe with the seeds {flags.seeds}\nby `lamina sweep`. \"Its source\" is the test "
-            "accuracy that the recipe's document reports.\n\n" + "\n".join(lines) +
-            f"\n\nMachine: {name}\n")
+            "accuracy that the recipe's document reports. A run whose loss\nis no longer finite ends "
+            "as diverged and is in no mean.\n\n" + "\n".join(lines) + f"\n\nMachine: {name}; "
+            f"threads of each run: {flags.threads if flags.threads != '0' else 'all'}. The machine "
+            "did other work meanwhile:\nseconds tell the order of things, and the number of threads "
+            "changes no accuracy.\n")
     for text in failed:
         print(text)
     if failed:
