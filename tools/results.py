@@ -122,9 +122,8 @@ def main():
             f"recipe with the seeds {flags.seeds}\nby `lamina sweep`. \"Its source\" is the test "
             "accuracy that the recipe's document reports. A run whose loss\nis no longer finite ends "
             "as diverged and is in no mean.\n\n" + "\n".join(lines) + f"\n\nMachine: {name}; "
-            f"threads of each run: {flags.threads if flags.threads != '0' else 'all'}. The machine "
-            "did other work meanwhile:\nseconds tell the order of things, and the number of threads "
-            "changes no accuracy.\n")
+            f"threads of each run: {flags.threads if flags.threads != '0' else 'all'}. Their "
+            "number changes no accuracy;\nseconds belong to the machine and to what else it did.\n")
     for text in failed:
         print(text)
     if failed:
