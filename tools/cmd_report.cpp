@@ -54,7 +54,9 @@ void evaluate_again(const SavedRun& run, const ReportFlags& flags, RunReport& re
                                             .store = image_store_from_name(config.image_store)});
   const auto weights = std::filesystem::exists(paths.average) ? paths.average : paths.weights;
   const Precision precision = precision_from_name(config.precision);
-  Context ctx = open_device(flags.device, {.threads = flags.threads, .precision = precision});
+  Context ctx =
+      open_device(flags.device,
+                  {.threads = flags.threads, .precision = precision, .winograd = config.winograd});
   Graph graph = graph_of(run);
   check_fit(graph, config.net, test_set);
   Model model(ctx, std::move(graph), precision);
