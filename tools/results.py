@@ -22,9 +22,10 @@ _ROOT = pathlib.Path(__file__).resolve().parent.parent
 _RECIPES = [
     "mnist-000/lenet_bn", "mnist-000/lenet_bn-30", "mnist-003/fc2_mnist",
     "mnist-003/fc2_mnist-permuted", "mnist-003/cnn_mnist", "mnist-003/cnn_mnist-permuted",
-    "mnist-004/lenet5", "mnist-004/googlenet_mini", "mnist-004/resnet_mini", "fashion-004/lenet5",
-    "fashion-004/googlenet_mini", "fashion-004/resnet_mini", "fashion-001/vgg11_fashion_small_96",
-    "cifar-003/net", "cifar-003/vgg"]
+    "mnist-004/lenet5", "mnist-004/googlenet_mini", "mnist-004/googlenet_mini-clipped",
+    "mnist-004/resnet_mini", "fashion-004/lenet5", "fashion-004/googlenet_mini",
+    "fashion-004/resnet_mini", "fashion-001/vgg11_fashion_small_96", "cifar-003/net",
+    "cifar-003/vgg"]
 
 
 def arguments():
