@@ -114,9 +114,10 @@ bool train_run(const TrainConfig& config, const std::string& folder) {
   if (resume) {
     const TrainConfig there = config_of_run(folder);
     const auto wanted = config_rows(config), have = config_rows(there);
-    // The run resolved what the data and the file of weights decide.
+    // The run resolved what the data and the file of weights decide; threads change no bit.
     const auto decided = [](const std::string& key) {
-      return key == "classes" || key == "channels" || key.starts_with("weights");
+      return key == "classes" || key == "channels" || key == "threads" ||
+             key.starts_with("weights");
     };
     for (std::size_t i = 0; i < wanted.size(); ++i) {
       LAMINA_CHECK(decided(wanted[i].first) || wanted[i] == have[i],
