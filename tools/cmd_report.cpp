@@ -43,15 +43,9 @@ bool same_result(const EvalResult& again, const SavedRun& run) {
 void evaluate_again(const SavedRun& run, const ReportFlags& flags, RunReport& report) {
   const TrainConfig& config = run.config;
   const RunPaths paths(run.folder);
-  const Dataset test_set = load_with_notes(config.data,
-                                           Part::test,
-                                           {.root = config.data_dir,
-                                            .seed = static_cast<std::uint64_t>(config.seed),
-                                            .limit = config.limit,
-                                            .image_size = config.image_size,
-                                            .skip_bad = config.skip_bad,
-                                            .threads = flags.threads,
-                                            .store = image_store_from_name(config.image_store)});
+  DataOpts data_of_run = data_opts(config);
+  data_of_run.threads = flags.threads;
+  const Dataset test_set = load_with_notes(config.data, Part::test, data_of_run);
   const auto weights = std::filesystem::exists(paths.average) ? paths.average : paths.weights;
   const Precision precision = precision_from_name(config.precision);
   Context ctx =

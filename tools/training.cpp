@@ -122,6 +122,16 @@ NetFlags net_flags(const TrainConfig& config) {
   return flags;
 }
 
+DataOpts data_opts(const TrainConfig& config) {
+  return {.root = config.data_dir,
+          .seed = static_cast<std::uint64_t>(config.seed),
+          .limit = config.limit,
+          .image_size = config.image_size,
+          .skip_bad = config.skip_bad,
+          .threads = config.threads,
+          .store = image_store_from_name(config.image_store)};
+}
+
 TrainConfig config_of_run(const std::string& folder) {
   const RunPaths paths(folder);
   LAMINA_CHECK(
@@ -134,13 +144,7 @@ TrainConfig config_of_run(const std::string& folder) {
 TrainOutcome run_training(TrainConfig config, const std::string& folder, const RunOpts& opts) {
   config.check();
   const RunPaths paths(folder);
-  const DataOpts data{.root = config.data_dir,
-                      .seed = static_cast<std::uint64_t>(config.seed),
-                      .limit = config.limit,
-                      .image_size = config.image_size,
-                      .skip_bad = config.skip_bad,
-                      .threads = config.threads,
-                      .store = image_store_from_name(config.image_store)};
+  const DataOpts data = data_opts(config);
   const Dataset train_set = load_with_notes(config.data, Part::train, data);
   const Dataset test_set = load_with_notes(config.data, Part::test, data);
   Graph graph = build_configured(config, train_set);

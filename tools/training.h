@@ -36,6 +36,9 @@ TrainOutcome run_training(TrainConfig config, const std::string& folder, const R
 // What the config says about the net, as flags.
 NetFlags net_flags(const TrainConfig& config);
 
+// What it says about the data set.
+DataOpts data_opts(const TrainConfig& config);
+
 // The config of the run in a folder.
 TrainConfig config_of_run(const std::string& folder);
 

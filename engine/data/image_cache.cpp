@@ -31,7 +31,7 @@ struct Header {
   std::uint64_t file_bytes = 0, zero = 0;
   std::array<char, 32> key{};
 
-  std::uint64_t image_bytes() const { return 3 * side * side; }
+  std::uint64_t image_bytes() const { return square_bytes(static_cast<std::int64_t>(side)); }
   std::uint64_t labels_at() const { return kImagesAt + count * image_bytes(); }
   std::uint64_t text_at() const { return labels_at() + 4 * count; }
 };
@@ -148,7 +148,7 @@ ImageCacheWriter::ImageCacheWriter(const fs::path& path, std::int64_t side)
     : side_(side), file_((make_folder(path.parent_path()), path)) {}
 
 std::uint64_t ImageCacheWriter::place(std::size_t slot) const {
-  return kImagesAt + slot * static_cast<std::uint64_t>(3 * side_ * side_);
+  return kImagesAt + slot * square_bytes(side_);
 }
 
 void ImageCacheWriter::put(std::size_t slot, std::span<const std::uint8_t> image) {
@@ -156,7 +156,7 @@ void ImageCacheWriter::put(std::size_t slot, std::span<const std::uint8_t> image
 }
 
 void ImageCacheWriter::move(std::size_t from, std::size_t to) {
-  std::vector<std::byte> image(place(1) - place(0));
+  std::vector<std::byte> image(square_bytes(side_));
   file_.read_at(place(from), image);
   file_.write_at(place(to), image);
 }

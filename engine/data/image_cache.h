@@ -26,6 +26,11 @@
 
 namespace lamina {
 
+// Of one image: [side,side,3].
+constexpr std::uint64_t square_bytes(std::int64_t side) {
+  return 3 * static_cast<std::uint64_t>(side) * static_cast<std::uint64_t>(side);
+}
+
 struct PackedImages {
   std::int64_t side = 0;
   std::vector<std::int32_t> labels;

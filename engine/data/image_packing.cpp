@@ -159,10 +159,6 @@ void decode_square(const fs::path& path, std::int64_t side, std::span<std::uint8
   resize_to_square(decode_image(path.string(), bytes, side), side, square);
 }
 
-std::uint64_t square_bytes(std::int64_t side) {
-  return static_cast<std::uint64_t>(side * side * 3);
-}
-
 std::uint64_t memory_of_machine() {
   return static_cast<std::uint64_t>(sysconf(_SC_PHYS_PAGES)) *
          static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));

@@ -29,7 +29,6 @@ void decode_square(const std::filesystem::path& path,
                    std::int64_t side,
                    std::span<std::uint8_t> square);
 
-std::uint64_t square_bytes(std::int64_t side);
 std::uint64_t memory_of_machine();
 
 }  // namespace lamina

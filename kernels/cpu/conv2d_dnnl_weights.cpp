@@ -16,7 +16,6 @@ namespace {
 
 using dnnl::memory;
 
-std::int64_t round_up(std::int64_t n, std::int64_t step) { return (n + step - 1) / step * step; }
 std::size_t float_bytes(std::int64_t n) { return static_cast<std::size_t>(n) * sizeof(float); }
 
 std::int64_t filter_floats(const Conv2dDesc& d) { return d.r * d.s * d.x.c / d.groups; }

@@ -23,7 +23,6 @@ namespace {
 
 constexpr std::int64_t kMaxSlots = 16;
 
-std::int64_t round_up(std::int64_t n) { return (n + kLanes - 1) / kLanes * kLanes; }
 std::int64_t tiles_of(std::int64_t n) { return (n + kLanes - 1) / kLanes; }
 
 Tile tile_at(std::int64_t index, const Shape& s) {

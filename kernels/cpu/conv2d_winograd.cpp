@@ -38,8 +38,6 @@ constexpr int kTerms = 64;           // of a sum in registers
 // Of v and m for one thread, and of v and z for all: most of a second-level cache.
 constexpr std::int64_t kBlockFloats = 400'000, kGradientFloats = 500'000;
 
-std::int64_t round_up(std::int64_t n, std::int64_t step) { return (n + step - 1) / step * step; }
-
 // A correlation with 3x3 filters: where the inputs lie from the outputs, and how many channels.
 struct Correlation {
   Shape in, out;
@@ -203,7 +201,7 @@ class WinogradConv2d final : public NamedConv2d {
       const Products m(mine + Products::floats(block, c.in.c), block, c.out.c);
       for (std::int64_t first = begin; first < end; first += block) {
         const std::int64_t count = std::min(block, end - first);
-        turn_input(c.in, x, tiles, first, count, c.pad_h, c.pad_w, zeros, v);
+        turn_input(c, x, first, count, zeros, v);
         multiply(v, u, count, m);
         for (std::int64_t t = 0; t < count; ++t)
           turn_output(c.out, tiles.at(first + t), m, t, bias, act, y);
@@ -212,23 +210,21 @@ class WinogradConv2d final : public NamedConv2d {
   }
 
   // v = B^T x B of `count` tiles.
-  void turn_input(const Shape& s,
+  void turn_input(const Correlation& c,
                   const float* x,
-                  const Tiles& tiles,
                   std::int64_t first,
                   std::int64_t count,
-                  std::int64_t pad_h,
-                  std::int64_t pad_w,
                   const float* zeros,
                   const Products& v) const {
+    const Tiles tiles(c.out);
     for (std::int64_t t = 0; t < count; ++t) {
       const auto [n, h, w] = tiles.at(first + t);
-      const Piece<kIn> piece(x, s, n, h - pad_h, w - pad_w, zeros);
-      for (std::int64_t c = 0; c < s.c; c += kLanes) {
+      const Piece<kIn> piece(x, c.in, n, h - c.pad_h, w - c.pad_w, zeros);
+      for (std::int64_t channel = 0; channel < c.in.c; channel += kLanes) {
         Vec d[kIn][kIn], z[kIn][kIn];
-        piece.load_channels(c, d);
+        piece.load_channels(channel, d);
         winograd::both_axes(winograd::input, d, z);
-        v.store_tile(t, c, z);
+        v.store_tile(t, channel, z);
       }
     }
   }
@@ -290,8 +286,7 @@ class WinogradConv2d final : public NamedConv2d {
       const std::int64_t count = std::min(room, tiles.count - first);
       parallel_for(ctx_, count, 4, [&](std::int64_t begin, std::int64_t end) {
         const Products mine(v.data + begin * in, room, in);
-        turn_input(
-            desc_.x, x, tiles, first + begin, end - begin, desc_.pad_h, desc_.pad_w, zeros, mine);
+        turn_input(forward_, x, first + begin, end - begin, zeros, mine);
         for (std::int64_t t = begin; t < end; ++t)
           turn_output_gradient(tiles.at(first + t), dy, zeros, z, t);
       });

@@ -14,8 +14,6 @@
 namespace lamina::cpu {
 namespace {
 
-std::int64_t round_up(std::int64_t n) { return (n + kLanes - 1) / kLanes * kLanes; }
-
 class DirectLinear final : public Linear {
  public:
   DirectLinear(Context& ctx, const LinearDesc& desc) : ctx_(ctx), desc_(desc) {}

@@ -23,6 +23,11 @@ namespace lamina::cpu {
 
 inline constexpr std::int64_t kLanes = 16;
 
+// The first multiple of `step` from n on.
+constexpr std::int64_t round_up(std::int64_t n, std::int64_t step = kLanes) {
+  return (n + step - 1) / step * step;
+}
+
 // Whether a vector is one register, of which there are 32: our register-blocked kernels rely on it.
 #ifdef __AVX512F__
 inline constexpr bool kWideVectors = true;

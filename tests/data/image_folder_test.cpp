@@ -10,25 +10,19 @@
 
 #include "engine/data/device_dataset.h"
 #include "engine/data/image_packing.h"
-#include "tests/data/image_files.h"
-#include "tests/data/support.h"
+#include "tests/data/photo_folder.h"
 
 namespace lamina {
 namespace {
 
 namespace fs = std::filesystem;
 
-class ImageFolder : public testing::Test {
+class ImageFolder : public PhotoFolder {
  protected:
-  TempFolder home;
-  LonelySearch lonely{home.path()};
-  const fs::path folder = home / "pets", cats = folder / "train" / "cat",
-                 dogs = folder / "train" / "dog";
-  DataOpts opts{.image_size = 8};
+  ImageFolder() : PhotoFolder(8) {}
 
   void SetUp() override {
-    for (const char* name : {"train/cat", "train/dog", "val/cat", "val/dog"})
-      fs::create_directories(folder / name);
+    for (const char* name : {"val/cat", "val/dog"}) fs::create_directories(folder / name);
     put(cats / "a.jpg", jpeg_file(plain(10)));
     put(cats / "b.JPEG", jpeg_file(plain(20)));
     put(cats / "c.png", png_file(plain(30)));
@@ -44,14 +38,6 @@ class ImageFolder : public testing::Test {
     std::vector<int> found;
     for (std::int64_t i = 0; i < data.count; ++i)
       found.push_back(data.images[static_cast<std::size_t>(i * data.h * data.w * 3)]);
-    return found;
-  }
-  std::vector<fs::path> caches() const {
-    std::vector<fs::path> found;
-    if (!fs::exists(home / "cache")) return found;
-    for (const auto& entry : fs::recursive_directory_iterator(home / "cache")) {
-      if (entry.is_regular_file()) found.push_back(entry.path());
-    }
     return found;
   }
   std::string failure(Part part = Part::train) const {

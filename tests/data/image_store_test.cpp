@@ -2,31 +2,22 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 
-#include <algorithm>
-
 #include "engine/data/device_dataset.h"
 #include "engine/data/image_cache.h"
 #include "engine/data/image_packing.h"
 #include "kernels/context.h"
-#include "tests/data/image_files.h"
-#include "tests/data/support.h"
+#include "tests/data/photo_folder.h"
 
 namespace lamina {
 namespace {
 
 namespace fs = std::filesystem;
 
-class ImageStoreTest : public testing::Test {
+class ImageStoreTest : public PhotoFolder {
  protected:
-  TempFolder home;
-  LonelySearch lonely{home.path()};
-  const fs::path folder = home / "pets", cats = folder / "train" / "cat",
-                 dogs = folder / "train" / "dog";
-  DataOpts opts{.image_size = 16};
+  ImageStoreTest() : PhotoFolder(16) {}
 
   void SetUp() override {
-    fs::create_directories(cats);
-    fs::create_directories(dogs);
     for (int i = 0; i < 9; ++i) {
       put(cats / fmt::format("{}.jpg", i), jpeg_file(sample_picture(20 + i, 31)));
       put(dogs / fmt::format("{}.png", i), png_file(sample_picture(40, 20 + 3 * i)));
@@ -35,13 +26,6 @@ class ImageStoreTest : public testing::Test {
   Dataset load(ImageStore store) {
     opts.store = store;
     return load_dataset(folder.string(), Part::train, opts);
-  }
-  std::size_t caches() const {
-    return !fs::exists(home / "cache")
-               ? 0
-               : static_cast<std::size_t>(std::ranges::count_if(
-                     fs::recursive_directory_iterator(home / "cache"),
-                     [](const auto& entry) { return entry.is_regular_file(); }));
   }
   static std::vector<std::uint8_t> all_images(const Dataset& data) {
     std::vector<std::uint8_t> all;
@@ -62,9 +46,9 @@ class ImageStoreTest : public testing::Test {
 
 TEST_F(ImageStoreTest, EveryStoreHasTheSameImages) {
   const Dataset files = load(ImageStore::files);
-  EXPECT_EQ(caches(), 0u);
+  EXPECT_EQ(caches().size(), 0u);
   const Dataset packed = load(ImageStore::packed);
-  EXPECT_EQ(caches(), 1u);
+  EXPECT_EQ(caches().size(), 1u);
   const Dataset memory = load(ImageStore::memory);
   EXPECT_EQ(memory.count, 18);
   EXPECT_TRUE(files.source && packed.source && !memory.source);
@@ -80,7 +64,7 @@ TEST_F(ImageStoreTest, BadFilesAreLeftOutOfEveryStore) {
   for (ImageStore store : {ImageStore::packed, ImageStore::memory}) {
     opts.skip_bad = 2;
     expect_contains(failure_of([&] { load(store); }), "more than the 2 bad files");
-    EXPECT_EQ(caches(), 0u) << "a file that was begun";
+    EXPECT_EQ(caches().size(), 0u) << "a file that was begun";
   }
   expect_contains(failure_of([&] { load(ImageStore::files); }), "more than the 2 bad files");
   opts.skip_bad = 3;
@@ -119,9 +103,7 @@ TEST_F(ImageStoreTest, ReadingOutOfACacheNeedsAPlaceForIt) {
 
 TEST_F(ImageStoreTest, AFileThatGetsShorterIsNamed) {
   const Dataset packed = load(ImageStore::packed);
-  for (const auto& entry : fs::recursive_directory_iterator(home / "cache")) {
-    if (entry.is_regular_file()) fs::resize_file(entry.path(), 4096 + 5 * 768);
-  }
+  fs::resize_file(caches().at(0), 4096 + 5 * 768);
   EXPECT_EQ(packed.image(4).size(), 768u);
   expect_contains(failure_of([&] { packed.image(5); }), "shorter than it was");
   EXPECT_EQ(load(ImageStore::packed).image(5).size(), 768u) << "made anew";
