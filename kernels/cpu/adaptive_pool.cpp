@@ -13,7 +13,7 @@ namespace {
 
 // Vectors of channels that are added up together: long enough runs of memory for the prefetcher,
 // and few enough for the registers of sums of two levels.
-constexpr int kGroup = kWideVectors ? 8 : 2;
+constexpr int kGroup = kRegisters / 4;
 constexpr std::int64_t kGroupFloats = kGroup * kLanes;
 
 struct Span {
@@ -53,7 +53,7 @@ struct Window {
   float share;
 };
 
-// The average of `vectors` times sixteen channels from channel c on. Each row of the window has its
+// The average of `vectors` vectors of channels from channel c on. Each row of the window has its
 // own sum: a single one over a large map would lose digits.
 template <int vectors>
 LAMINA_INLINE void average(const Window& window, std::int64_t c, float* y) {
@@ -93,10 +93,9 @@ LAMINA_INLINE void average_channels(const Window& window,
                                     std::int64_t end,
                                     float* y) {
   for (; c + kGroupFloats <= end; c += kGroupFloats) average<kGroup>(window, c, y);
-  if constexpr (kWideVectors) {
+  if constexpr (kGroup > 4)
     for (; c + 4 * kLanes <= end; c += 4 * kLanes) average<4>(window, c, y);
-    for (; c + 2 * kLanes <= end; c += 2 * kLanes) average<2>(window, c, y);
-  }
+  for (; c + 2 * kLanes <= end; c += 2 * kLanes) average<2>(window, c, y);
   for (; c + kLanes <= end; c += kLanes) average<1>(window, c, y);
   if (c < end) average_part(window, c, end - c, y);
 }

@@ -1,6 +1,6 @@
-// Channels of NHWC tensors, any number of them, sixteen lanes at a time.
+// Channels of NHWC tensors, any number of them, a vector at a time.
 //
-// Sixteen lanes do not line up with, say, six channels, but lcm(6, 16) = 48 floats do: the tensor
+// Sixteen lanes, say, do not line up with six channels, but lcm(6, 16) = 48 floats do: the tensor
 // is walked in blocks of that many floats, and per-channel numbers are laid out once over a block.
 // Sums are kept in f64, one partial sum for each fixed chunk of the tensor, added up in the order
 // of the chunks: the result does not depend on the number of threads.
@@ -16,15 +16,20 @@
 
 namespace lamina::cpu {
 
-using Wide = double __attribute__((vector_size(64)));
-using HalfVec = float __attribute__((vector_size(32)));
-inline constexpr std::int64_t kHalf = 8;
+inline constexpr std::int64_t kHalf = kLanes / 2;
+using Wide = double __attribute__((vector_size(8 * kHalf)));
+using HalfVec = float __attribute__((vector_size(4 * kHalf)));
 
-// The lower or the upper half in f64. Spelt out: this is what compilers turn into one conversion.
+// The lower or the upper half in f64: taken out first, which is what compilers turn into one
+// conversion.
+template <int... i>
+LAMINA_INLINE Wide widen(const Vec& v, int half, std::integer_sequence<int, i...>) {
+  const HalfVec h = half == 0 ? __builtin_shufflevector(v, v, i...)
+                              : __builtin_shufflevector(v, v, (i + kHalf)...);
+  return Wide{h[i]...};
+}
 LAMINA_INLINE Wide widen(const Vec& v, int half) {
-  const HalfVec h = half == 0 ? __builtin_shufflevector(v, v, 0, 1, 2, 3, 4, 5, 6, 7)
-                              : __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15);
-  return Wide{h[0], h[1], h[2], h[3], h[4], h[5], h[6], h[7]};
+  return widen(v, half, std::make_integer_sequence<int, kHalf>{});
 }
 LAMINA_INLINE Wide load_wide(const double* p) {
   Wide v;
@@ -104,7 +109,7 @@ float* spread(const Layout& layout, float* pattern, const F& of_channel) {
 }
 
 // For each channel the sums of two quantities over all rows: terms(block, lane, count) returns both
-// for sixteen floats (count of them valid) of a block from `lane` on. sums: [2 * channels].
+// for a vector (count of it valid) of a block from `lane` on. sums: [2 * channels].
 struct Terms {
   Wide first[2], second[2];
 };

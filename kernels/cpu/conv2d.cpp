@@ -133,64 +133,91 @@ class MixedConv2d final : public NamedConv2d {
 };
 
 double fill(std::int64_t count) {
-  return static_cast<double>(count) / static_cast<double>((count + kLanes - 1) / kLanes * kLanes);
+  return static_cast<double>(count) / static_cast<double>(round_up(count));
 }
 
-// Which passes our kernels do faster, by a model of both: arithmetic in GFLOP/s, shares of lanes in
-// use, nanoseconds. It is fitted to 27 small shapes (1 to 32 channels, windows 1, 3 and 5) and asks
-// for no timing, so that a net always computes the same bits.
+// What the models below know of a machine, in GFLOP/s and nanoseconds of one thread.
+struct ImagesCosts {
+  double forward, weights;  // of our kernels
+  double transpose;         // of a float of both images
+};
+struct WinogradCosts {
+  double direct, direct_weights, product;  // a multiply-add of each
+  double channel;                          // of a tile, turned
+  double filter, filter_back, filter_gradient;
+};
+// With AVX-512 fitted to 27 and 17 shapes on a Xeon, with AVX2 to 27 and 27 on an EPYC (Zen 3).
+constexpr bool kWide = kLanes == 16;
+constexpr ImagesCosts kImages = kWide ? ImagesCosts{165, 150, 0.15} : ImagesCosts{80, 45, 0.3};
+constexpr WinogradCosts kWinograd =
+    kWide ? WinogradCosts{2.0 / 165, 2.0 / 165, 2.0 / 150, 9, 90, 70, 60}
+          : WinogradCosts{2.0 / 75, 2.0 / 52, 2.0 / 75, 20, 60, 60, 60};
+
+// GFLOP/s of oneDNN's direct convolution.
+struct DnnlRates {
+  double forward, data, weights;
+};
+DnnlRates dnnl_rates(const Conv2dDesc& d) {
+  const std::int64_t c = d.x.c, k = d.k;
+  if (kWide) {
+    // It fills its lanes with filters, or with input channels in the data gradient, and likes a
+    // first layer's few channels little.
+    const double channels = c == 1 ? 55 : c < 4 ? 120 : c < 16 ? 140 : 165;
+    return {channels * fill(k), 165 * fill(c), channels * fill(k)};
+  }
+  // It keeps few sums side by side for few filters, and has no vectors for less than one of inputs.
+  const double filters = k <= 8 ? 36 : k <= 16 ? 58 : 70;
+  const double inputs = c < 8 ? 5.5 * static_cast<double>(c) : c <= 16 ? 45 : 60;
+  return {filters * fill(k), inputs, k < 8 ? 30 * fill(k) : 57};
+}
+
+// Which passes our kernels do faster, for few channels and small windows. The model asks for no
+// timing, so that a net always computes the same bits.
 OwnPasses faster_by_images(const Conv2dDesc& d) {
-  if (!kWideVectors) return {};  // sixteen lanes need the registers of AVX-512
+  if (!kFastVectors) return {};
   const Shape y = d.y();
   const auto flops = static_cast<double>(2 * y.per_sample() * d.r * d.s * d.x.c);
-  // Ours: missing images of the last tile cost as much as real ones, and every float of both images
-  // is transposed.
-  constexpr double kTranspose = 0.15;
+  // Missing images of the last tile cost as much as real ones.
   const auto floats = static_cast<double>(d.x.per_sample() + y.per_sample());
   const auto ours = [&](double gflops) {
-    return (flops / gflops + floats * kTranspose) / fill(d.x.n);
+    return (flops / gflops + floats * kImages.transpose) / fill(d.x.n);
   };
-  // oneDNN fills its lanes with filters, or with input channels in the data gradient, and likes a
-  // first layer's few channels little.
-  const double channels = d.x.c == 1 ? 55 : d.x.c < 4 ? 120 : d.x.c < 16 ? 140 : 165;
-  const double by_filters = flops / (channels * fill(d.k));
-  const double by_channels = flops / (165 * fill(d.x.c));
-  // An image side by side with fifteen others has to stay in the last cache; in the weight
+  const DnnlRates dnnl = dnnl_rates(d);
+  // An image side by side with the others of its tile has to stay in the last cache; in the weight
   // gradient, which reads a tile for each block of sums, in the second level.
-  constexpr std::int64_t kImageFloats = 65536, kTileFloats = 16384;
-  return {.forward = ours(165) < by_filters && d.x.per_sample() <= kImageFloats,
-          .data = ours(165) < by_channels && y.per_sample() <= kImageFloats,
-          .weights = ours(150) < by_filters && floats <= kTileFloats};
+  constexpr std::int64_t kImageFloats = (1 << 20) / kLanes, kTileFloats = (1 << 18) / kLanes;
+  return {
+      .forward = ours(kImages.forward) < flops / dnnl.forward && d.x.per_sample() <= kImageFloats,
+      .data = ours(kImages.forward) < flops / dnnl.data && y.per_sample() <= kImageFloats,
+      .weights = ours(kImages.weights) < flops / dnnl.weights && floats <= kTileFloats};
 }
 
-// Which passes Winograd's filtering does faster than oneDNN's direct convolution, by a model of
-// both in nanoseconds of one thread: a multiply-add of each, a channel of a tile turned, a filter
-// turned. Fitted to 17 shapes (16 to 512 channels, 4 to 112 pixels a side) on a Xeon with AVX-512.
+// Which passes Winograd's filtering does faster than oneDNN's direct convolution.
 OwnPasses faster_by_winograd(const Conv2dDesc& d) {
-  if (!kWideVectors || !winograd_conv2d_can_run(d)) return {};
-  constexpr double kDirect = 2.0 / 165, kProduct = 2.0 / 150, kChannel = 9;
-  constexpr double kFilter = 90, kFilterBack = 70, kFilterGradient = 60, kMargin = 1.15;
+  if (!kFastVectors || !winograd_conv2d_can_run(d)) return {};
+  constexpr double kMargin = 1.15;
   const auto tiles = [](const Shape& s) {
     return static_cast<double>(s.n * ((s.h + 3) / 4) * ((s.w + 3) / 4));
   };
   const auto filters = static_cast<double>(d.k * d.x.c);
   const auto channels = static_cast<double>(d.k + d.x.c);
   const Shape y = d.y();
-  const double direct = kDirect * 9 * filters * static_cast<double>(y.n * y.h * y.w);
-  const auto faster = [&](const Shape& of, double filter) {
-    const double here = tiles(of) * (kProduct * 36 * filters + kChannel * channels);
-    return (here + filter * filters) * kMargin < direct;
+  const double products = 9 * filters * static_cast<double>(y.n * y.h * y.w);
+  const auto faster = [&](const Shape& of, double filter, double direct) {
+    const double here =
+        tiles(of) * (kWinograd.product * 36 * filters + kWinograd.channel * channels);
+    return (here + filter * filters) * kMargin < direct * products;
   };
-  return {.forward = faster(y, kFilter),
-          .data = faster(d.x, kFilterBack),
-          .weights = faster(y, kFilterGradient)};
+  return {.forward = faster(y, kWinograd.filter, kWinograd.direct),
+          .data = faster(d.x, kWinograd.filter_back, kWinograd.direct),
+          .weights = faster(y, kWinograd.filter_gradient, kWinograd.direct_weights)};
 }
 
 Conv2dPasses passes_of(const Conv2dDesc& desc, bool winograd) {
   const OwnPasses own = own_passes(desc);
   const OwnPasses fast = winograd ? faster_by_winograd(desc) : OwnPasses{};
   const auto impl = [](bool images, bool tiles) {
-    return images ? Conv2dImpl::images : tiles ? Conv2dImpl::winograd : Conv2dImpl::dnnl;
+    return tiles ? Conv2dImpl::winograd : images ? Conv2dImpl::images : Conv2dImpl::dnnl;
   };
   Conv2dPasses passes{.forward = impl(own.forward, fast.forward),
                       .data = impl(own.data, fast.data),

@@ -29,7 +29,7 @@ void correlate(const CorrelateArgs& args) {
       for (int i = 0; i < a; ++i) {
         const Vec weight = splat(w[i]);
         LAMINA_UNROLL
-        for (int j = 0; j < b; ++j) sum[i][j] += v[j] * weight;
+        for (int j = 0; j < b; ++j) sum[i][j] = multiply_add(v[j], weight, sum[i][j]);
       }
       x += kLanes;
       w += a;
@@ -56,7 +56,7 @@ void gradient(const GradientArgs& args) {
       for (int i = 0; i < a; ++i) {
         const Vec g = load(dy + i * kLanes);
         LAMINA_UNROLL
-        for (int j = 0; j < b; ++j) sum[i][j] += v[j] * g;
+        for (int j = 0; j < b; ++j) sum[i][j] = multiply_add(v[j], g, sum[i][j]);
       }
       x += args.x_step;
       dy += args.dy_step;

@@ -1,5 +1,5 @@
-// The inner loops of the direct convolution, on tiles of sixteen images (vec_lanes.h): every number
-// here is a vector of one value an image.
+// The inner loops of the direct convolution, on tiles of images (vec_lanes.h): every number here is
+// a vector of one value an image.
 //
 // With unit dilation the taps of a window row lie side by side: tap t = s*C + c of output q is
 // element (q*stride*C + t) of the input row. Both kernels keep a block of `a` times `b` sums in
@@ -9,12 +9,14 @@
 
 #include <cstdint>
 
+#include "kernels/cpu/vec.h"
+
 namespace lamina::cpu {
 
 inline constexpr std::int64_t kMaxA = 8, kMaxB = 6;
 
-// What the compiler can keep in 32 registers: the sums, b operands and one more.
-constexpr bool block_fits(std::int64_t a, std::int64_t b) { return a * b + b + 1 <= 31; }
+// What the compiler can keep in registers: the sums, b operands and one more.
+constexpr bool block_fits(std::int64_t a, std::int64_t b) { return a * b + b + 1 < kRegisters; }
 
 // Cycles a block takes to start and end, and for each step of its loop: two multiply-adds a cycle
 // and what was measured on top. Small blocks lose more to the rest.

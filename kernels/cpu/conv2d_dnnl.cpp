@@ -7,6 +7,7 @@
 #include "kernels/cpu/conv2d_dnnl.h"
 #include "kernels/cpu/conv2d_impl.h"
 #include "kernels/cpu/device.h"
+#include "kernels/cpu/dnnl_by_image.h"
 #include "kernels/cpu/fused_act.h"
 
 namespace lamina::cpu {
@@ -31,8 +32,11 @@ class DnnlConv2d final : public NamedConv2d {
                void* workspace) override {
     checks::conv2d_forward(desc_, x, w, b, y);
     dnnl_checked(label(), [&] {
-      if (desc_.bias)
-        forward_.run(device_.stream(), {x.data, w.data, b.data, y.data}, workspace);
+      const float* const bias = desc_.bias ? b.as<float>() : nullptr;
+      if (forward_by_image_)
+        forward_by_image_.run(x.as<float>(), w.as<float>(), bias, y.as<float>(), workspace);
+      else if (desc_.bias)
+        forward_.run(device_.stream(), {x.data, w.data, bias, y.data}, workspace);
       else
         forward_.run(device_.stream(), {x.data, w.data, y.data}, workspace);
     });
@@ -45,7 +49,10 @@ class DnnlConv2d final : public NamedConv2d {
                      void* workspace) override {
     checks::conv2d_backward_data(desc_, dy, w, dx);
     dnnl_checked(label(), [&] {
-      backward_data_.run(device_.stream(), {dy.data, w.data, dx.data}, workspace);
+      if (data_by_image_)
+        data_by_image_.run(dy.as<float>(), w.as<float>(), nullptr, dx.as<float>(), workspace);
+      else
+        backward_data_.run(device_.stream(), {dy.data, w.data, dx.data}, workspace);
     });
   }
 
@@ -75,64 +82,117 @@ class DnnlConv2d final : public NamedConv2d {
   bool sums_bias() const { return desc_.bias && desc_.r == 1 && desc_.s == 1; }
 
   void plan() {
-    const DnnlOperand x = dnnl_image(desc_.x), y = dnnl_image(desc_.y()), w = dnnl_filters(desc_);
-    const bool training = desc_.backward_data || desc_.backward_weights;
-    const auto& engine = device_.engine();
-    dnnl::primitive_attr plain, fused;
-    plain.set_scratchpad_mode(dnnl::scratchpad_mode::user);
-    fused.set_scratchpad_mode(dnnl::scratchpad_mode::user);
-    fuse(desc_.act, fused);
-
-    const auto fwd = dnnl_forward_pd(engine, fused, desc_);
-    std::vector<DnnlCall::Operand> inputs{{DNNL_ARG_SRC, x.ours, fwd.src_desc()},
-                                          {DNNL_ARG_WEIGHTS, w.ours, fwd.weights_desc()}};
-    if (desc_.bias) inputs.push_back({DNNL_ARG_BIAS, fwd.bias_desc(), fwd.bias_desc()});
-    forward_ = {engine,
-                dnnl::convolution_forward(fwd),
-                fwd.scratchpad_desc(),
-                inputs,
-                {{DNNL_ARG_DST, y.ours, fwd.dst_desc()}}};
-    names_.forward = fmt::format("oneDNN {}", fwd.impl_info_str());
-    workspace_bytes_ = forward_.workspace_bytes();
-    if (!training) return;
-
-    if (desc_.backward_data) {
-      const auto hint = dnnl_forward_pd(engine, plain, desc_);
-      const DnnlWindow window(desc_);
-      const auto pd = best_pd([&](bool open) {
-        return backward_pd<dnnl::convolution_backward_data>(engine,
-                                                            plain,
-                                                            hint,
-                                                            dnnl::algorithm::convolution_direct,
-                                                            x.layout(open),
-                                                            w.open,
-                                                            y.layout(open),
-                                                            window.stride,
-                                                            window.dilation,
-                                                            window.pad,
-                                                            window.pad);
-      });
-      backward_data_ = {engine,
-                        dnnl::convolution_backward_data(pd),
-                        pd.scratchpad_desc(),
-                        {{DNNL_ARG_DIFF_DST, y.ours, pd.diff_dst_desc()},
-                         {DNNL_ARG_WEIGHTS, w.ours, pd.weights_desc()}},
-                        {{DNNL_ARG_DIFF_SRC, x.ours, pd.diff_src_desc()}}};
-      names_.data = fmt::format("oneDNN {}", pd.impl_info_str());
-      workspace_bytes_ = std::max(workspace_bytes_, backward_data_.workspace_bytes());
-    }
+    plan_forward();
+    if (desc_.backward_data) plan_data();
     if (desc_.backward_weights) {
       weight_gradient_ = {ctx_, desc_, desc_.bias && !sums_bias()};
       names_.weights = weight_gradient_.name();
-      workspace_bytes_ = std::max(workspace_bytes_, weight_gradient_.workspace_bytes());
-      if (sums_bias()) workspace_bytes_ = std::max(workspace_bytes_, bias_.scratch_bytes());
+      needs(weight_gradient_.workspace_bytes());
+      if (sums_bias()) needs(bias_.scratch_bytes());
     }
+  }
+
+  void needs(std::size_t bytes) { workspace_bytes_ = std::max(workspace_bytes_, bytes); }
+
+  Conv2dDesc one_image() const {
+    Conv2dDesc one = desc_;
+    one.x.n = 1;
+    return one;
+  }
+
+  void plan_forward() {
+    const auto pd = forward_pd_of(desc_);
+    const dnnl::memory::desc ours = dnnl_filters(desc_).ours, wanted = pd.weights_desc();
+    names_.forward = fmt::format("oneDNN {}", pd.impl_info_str());
+    if (!splits_sums(names_.forward)) {
+      forward_ = forward_call(desc_, pd, ours);
+      needs(forward_.workspace_bytes());
+      return;
+    }
+    names_.forward += " by image";
+    forward_by_image_ = {ctx_, desc_.x, desc_.y(), ours, wanted, [&] {
+                           const Conv2dDesc one = one_image();
+                           return forward_call(one, forward_pd_of(one), wanted);
+                         }};
+    needs(forward_by_image_.workspace_bytes());
+  }
+
+  void plan_data() {
+    const auto pd = data_pd_of(desc_);
+    const dnnl::memory::desc ours = dnnl_filters(desc_).ours, wanted = pd.weights_desc();
+    names_.data = fmt::format("oneDNN {}", pd.impl_info_str());
+    if (!splits_sums(names_.data)) {
+      backward_data_ = data_call(desc_, pd, ours);
+      needs(backward_data_.workspace_bytes());
+      return;
+    }
+    names_.data += " by image";
+    data_by_image_ = {ctx_, desc_.y(), desc_.x, ours, wanted, [&] {
+                        const Conv2dDesc one = one_image();
+                        return data_call(one, data_pd_of(one), wanted);
+                      }};
+    needs(data_by_image_.workspace_bytes());
+  }
+
+  static dnnl::primitive_attr attributes() {
+    dnnl::primitive_attr attr;
+    attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+    return attr;
+  }
+
+  dnnl::convolution_forward::primitive_desc forward_pd_of(const Conv2dDesc& d) const {
+    dnnl::primitive_attr fused = attributes();
+    fuse(d.act, fused);
+    return dnnl_forward_pd(device_.engine(), fused, d);
+  }
+  dnnl::convolution_backward_data::primitive_desc data_pd_of(const Conv2dDesc& d) const {
+    const DnnlOperand x = dnnl_image(d.x), y = dnnl_image(d.y()), w = dnnl_filters(d);
+    const auto hint = dnnl_forward_pd(device_.engine(), attributes(), d);
+    const DnnlWindow window(d);
+    return best_pd([&](bool open) {
+      return backward_pd<dnnl::convolution_backward_data>(device_.engine(),
+                                                          attributes(),
+                                                          hint,
+                                                          dnnl::algorithm::convolution_direct,
+                                                          x.layout(open),
+                                                          w.open,
+                                                          y.layout(open),
+                                                          window.stride,
+                                                          window.dilation,
+                                                          window.pad,
+                                                          window.pad);
+    });
+  }
+
+  // filters: the layout in which they come.
+  DnnlCall forward_call(const Conv2dDesc& d,
+                        const dnnl::convolution_forward::primitive_desc& pd,
+                        const memory::desc& filters) const {
+    std::vector<DnnlCall::Operand> inputs{{DNNL_ARG_SRC, dnnl_image(d.x).ours, pd.src_desc()},
+                                          {DNNL_ARG_WEIGHTS, filters, pd.weights_desc()}};
+    if (d.bias) inputs.push_back({DNNL_ARG_BIAS, pd.bias_desc(), pd.bias_desc()});
+    return {device_.engine(),
+            dnnl::convolution_forward(pd),
+            pd.scratchpad_desc(),
+            inputs,
+            {{DNNL_ARG_DST, dnnl_image(d.y()).ours, pd.dst_desc()}}};
+  }
+  DnnlCall data_call(const Conv2dDesc& d,
+                     const dnnl::convolution_backward_data::primitive_desc& pd,
+                     const memory::desc& filters) const {
+    return {device_.engine(),
+            dnnl::convolution_backward_data(pd),
+            pd.scratchpad_desc(),
+            {{DNNL_ARG_DIFF_DST, dnnl_image(d.y()).ours, pd.diff_dst_desc()},
+             {DNNL_ARG_WEIGHTS, filters, pd.weights_desc()}},
+            {{DNNL_ARG_DIFF_SRC, dnnl_image(d.x).ours, pd.diff_src_desc()}}};
   }
 
   Context& ctx_;
   CpuDevice& device_;
   Conv2dDesc desc_;
   DnnlCall forward_, backward_data_;
+  DnnlByImage forward_by_image_, data_by_image_;  // in place of those, or empty
   DnnlWeightGradient weight_gradient_;
   BiasGradient bias_;
   std::size_t workspace_bytes_ = 0;

@@ -1,5 +1,5 @@
-// Convolution for few channels, where oneDNN pads 1 or 6 channels to 16: the sixteen lanes of a
-// vector are sixteen images instead, so that any number of channels keeps them busy.
+// Convolution for few channels, where oneDNN pads 1 or 6 channels to a whole vector: the lanes of a
+// vector are images instead, so that any number of channels keeps them busy.
 //
 // A thread takes a tile of sixteen images, turns the rows it needs into lane order (vec_lanes.h),
 // runs the register-blocked loops of conv2d_blocks.h and turns the results back. The gradient of
@@ -339,7 +339,7 @@ class ImagesConv2d final : public NamedConv2d {
       add_tile(x_lanes, dy_lanes, ones, tile > begin, lane_sums);
     }
     for (std::int64_t i = 0; i < slot_floats(); i += kLanes) {
-      Vec m[16];
+      Vec m[kLanes];
       for (int lane = 0; lane < kLanes; ++lane) m[lane] = load(lane_sums + (i + lane) * kLanes);
       store(sums + i, sum_each(m));
     }

@@ -33,8 +33,9 @@ using winograd::Piece;
 using winograd::Products;
 using winograd::Tiles;
 
-constexpr std::int64_t kPanel = 64;  // columns of u side by side: four vectors
-constexpr int kTerms = 64;           // of a sum in registers
+// Columns of u side by side: as many vectors as a block of the product has.
+constexpr std::int64_t kPanel = (kRegisters < 32 ? 2 : 4) * kLanes;
+constexpr int kTerms = 64;  // of a sum in registers
 // Of v and m for one thread, and of v and z for all: most of a second-level cache.
 constexpr std::int64_t kBlockFloats = 400'000, kGradientFloats = 500'000;
 

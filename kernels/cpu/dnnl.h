@@ -27,6 +27,14 @@ class OneThread {
   int threads_;
 };
 
+// Whether the bits of an implementation depend on the threads: where oneDNN has no loops of its own
+// for a shape it unfolds the images and multiplies matrices, and that product splits the terms of a
+// sum over the threads where there are few results. ("brgemm" does not.)
+inline bool splits_sums(std::string_view implementation) {
+  return implementation.find("gemm") != std::string_view::npos &&
+         implementation.find("brgemm") == std::string_view::npos;
+}
+
 // Runs body(); what oneDNN throws comes out as a lamina::Error that names `what`.
 template <class Body>
 auto dnnl_checked(std::string_view what, Body&& body) {

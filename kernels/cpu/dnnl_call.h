@@ -28,6 +28,7 @@ class DnnlCall {
            const std::vector<Operand>& inputs,
            const std::vector<Operand>& outputs);
 
+  bool planned() const { return !bindings_.empty(); }
   std::size_t workspace_bytes() const { return workspace_bytes_; }
 
   // `pointers`: one for each operand, inputs first.

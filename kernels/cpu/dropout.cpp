@@ -11,9 +11,9 @@
 namespace lamina::cpu {
 namespace {
 
-// Eight Philox blocks side by side, each counter word in the low half of a 64-bit lane.
-using Words = std::uint64_t __attribute__((vector_size(64)));
-constexpr std::int64_t kBatch = 32;  // elements: eight blocks of four
+// Philox blocks of four elements side by side, each counter word in the low half of a 64-bit lane.
+using Words = std::uint64_t __attribute__((vector_size(4 * kLanes)));
+constexpr std::int64_t kBatch = 2 * kLanes;  // elements
 
 LAMINA_INLINE IntVec as_elements(const Words& words) {
   IntVec v;
@@ -21,14 +21,19 @@ LAMINA_INLINE IntVec as_elements(const Words& words) {
   return v;
 }
 
-// The draws of engine/core/philox.h for elements [first, first + 32), first a multiple of four.
+// The draws of engine/core/philox.h for elements [first, first + kBatch), first a multiple of four.
 LAMINA_INLINE void draw(std::uint64_t seed,
                         std::uint32_t stream,
                         std::uint32_t step,
                         std::int64_t first,
                         IntVec (&bits)[2]) {
   constexpr std::uint64_t kLow = 0xFFFFFFFF;
-  const Words block = static_cast<std::uint64_t>(first / 4) + Words{0, 1, 2, 3, 4, 5, 6, 7};
+#ifdef __AVX512F__
+  constexpr Words kOrder{0, 1, 2, 3, 4, 5, 6, 7};
+#else
+  constexpr Words kOrder{0, 1, 2, 3};
+#endif
+  const Words block = static_cast<std::uint64_t>(first / 4) + kOrder;
   Words c0 = block & kLow, c1 = block >> 32, c2 = Words{} + step, c3 = Words{} + stream;
   std::uint64_t k0 = seed & kLow, k1 = seed >> 32;
   for (int round = 0; round < 10; ++round) {
@@ -41,8 +46,13 @@ LAMINA_INLINE void draw(std::uint64_t seed,
     k1 = (k1 + 0xBB67AE85u) & kLow;
   }
   const Words a = c0 | (c1 << 32), b = c2 | (c3 << 32);
+#ifdef __AVX512F__
   bits[0] = as_elements(__builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11));
   bits[1] = as_elements(__builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15));
+#else
+  bits[0] = as_elements(__builtin_shufflevector(a, b, 0, 4, 1, 5));
+  bits[1] = as_elements(__builtin_shufflevector(a, b, 2, 6, 3, 7));
+#endif
 }
 
 }  // namespace
@@ -61,7 +71,7 @@ void dropout(Context& ctx,
   const std::uint32_t stream = opts.stream;
   const float* const xs = x.as<float>();
   float* const ys = y.as<float>();
-  parallel_for(ctx, x.numel(), 64 * kBatch, [=](std::int64_t begin, std::int64_t end) {
+  parallel_for(ctx, x.numel(), 2048, [=](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; i += kBatch) {
       IntVec bits[2];
       draw(seed, stream, step, i, bits);

@@ -13,8 +13,10 @@ namespace {
 
 constexpr std::int64_t kMaxRows = 14, kMaxVecs = 4;
 
-// The sums, one vector of b each and one value of a have to fit 32 registers.
-constexpr bool fits(std::int64_t rows, std::int64_t vecs) { return rows * vecs + vecs + 1 <= 31; }
+// The sums, one vector of b each and one value of a have to fit the registers.
+constexpr bool fits(std::int64_t rows, std::int64_t vecs) {
+  return rows * vecs + vecs + 1 < kRegisters;
+}
 
 // Vector v of `vecs` from p on; the last one has `odd` elements when there is a tail.
 template <int vecs, bool tail>
@@ -58,7 +60,7 @@ void product(const Gemm& g, std::int64_t m, std::int64_t j) {
       for (int i = 0; i < rows; ++i) {
         const Vec value = splat(a[i * a_m]);
         LAMINA_UNROLL
-        for (int v = 0; v < vecs; ++v) sum[i][v] += x[v] * value;
+        for (int v = 0; v < vecs; ++v) sum[i][v] = multiply_add(x[v], value, sum[i][v]);
       }
       a += g.a_l;
       b += g.b_l;
@@ -91,7 +93,8 @@ Product* product_of(std::int64_t rows, std::int64_t vecs, bool tail) {
   return kProducts[static_cast<std::size_t>(((rows - 1) * kMaxVecs + vecs - 1) * 2 + tail)];
 }
 
-// The most rows whose sums fit; 14, 14, 9 and 6 (6x4 reads least for its arithmetic).
+// The most rows whose sums fit. Of 32 registers: 14, 14, 9 and 6 (6x4 reads least for its
+// arithmetic); of 16: 13, 6, 3 and 2 (of which 6x2 does).
 constexpr std::int64_t max_rows(std::int64_t vecs) {
   std::int64_t rows = kMaxRows;
   while (!fits(rows, vecs)) --rows;
@@ -112,8 +115,8 @@ void for_each_part(std::int64_t begin, std::int64_t end, std::int64_t largest, c
 
 void Gemm::run_rows(std::int64_t begin, std::int64_t end) const {
   const std::int64_t vecs = (j + kLanes - 1) / kLanes;
-  // Four vectors where that comes out even, else three.
-  const std::int64_t widest = vecs % 4 == 0 || vecs > 8 ? 4 : 3;
+  // With 32 registers four vectors where that comes out even, else three.
+  const std::int64_t widest = kRegisters < 32 ? 2 : vecs % 4 == 0 || vecs > 8 ? 4 : 3;
   for_each_part(0, vecs, widest, [&](std::int64_t v, std::int64_t count) {
     const bool tail = (v + count) * kLanes > j;
     for_each_part(begin, end, max_rows(count), [&](std::int64_t row, std::int64_t height) {

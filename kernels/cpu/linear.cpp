@@ -10,7 +10,7 @@ namespace lamina::cpu {
 bool linear_is_own(const LinearDesc& desc) {
   // oneDNN blocks for the caches, which pays off once the weights fill the second level.
   constexpr std::int64_t kSmall = 1 << 18;
-  return kWideVectors && desc.in * desc.k <= kSmall;
+  return kFastVectors && desc.in * desc.k <= kSmall;
 }
 
 std::unique_ptr<Linear> make_linear_by(Context& ctx, const LinearDesc& desc, LinearImpl impl) {

@@ -87,7 +87,7 @@ class DirectLinear final : public Linear {
                     .b_l = desc_.in,
                     .c = dw.as<float>()};
     gemm.run(ctx_);
-    if (db) sum_rows(dy.as<float>(), db.as<float>());
+    if (db) sum_rows(desc_, dy.as<float>(), db.as<float>());
   }
 
  private:
@@ -105,21 +105,20 @@ class DirectLinear final : public Linear {
     });
   }
 
-  // db[k] = sum over n of dy[n][k]
-  void sum_rows(const float* dy, float* db) const {
-    for (std::int64_t k = 0; k < desc_.k; k += kLanes) {
-      const std::int64_t count = std::min(kLanes, desc_.k - k);
-      Vec sum{};
-      for (std::int64_t n = 0; n < desc_.n; ++n) sum += load_part(dy + n * desc_.k + k, count);
-      store_part(db + k, sum, count);
-    }
-  }
-
   Context& ctx_;
   LinearDesc desc_;
 };
 
 }  // namespace
+
+void sum_rows(const LinearDesc& desc, const float* dy, float* db) {
+  for (std::int64_t k = 0; k < desc.k; k += kLanes) {
+    const std::int64_t count = std::min(kLanes, desc.k - k);
+    Vec sum{};
+    for (std::int64_t n = 0; n < desc.n; ++n) sum += load_part(dy + n * desc.k + k, count);
+    store_part(db + k, sum, count);
+  }
+}
 
 std::unique_ptr<Linear> make_direct_linear(Context& ctx, const LinearDesc& desc) {
   return std::make_unique<DirectLinear>(ctx, desc);

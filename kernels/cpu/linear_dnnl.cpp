@@ -2,7 +2,7 @@
 //
 // Left to itself, oneDNN splits the terms of a sum over the threads where there are few results.
 // So results are cut into columns by the shape alone, each product of which is one thread's. The
-// gradient of the weights has results enough, and short sums.
+// gradient of the weights is left to it where its inner product does no such thing.
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <exception>
@@ -36,11 +36,13 @@ class DnnlLinear final : public Linear {
     checks::linear_forward(desc_, x, w, b, y);
     const std::int64_t in = desc_.in, k = desc_.k;
     for_columns(k, 64, 16, [&](std::int64_t first, std::int64_t count) {
-      multiply('T',
-               {.k = in, .columns = count, .b_pitch = in, .c_pitch = k},
-               x.as<float>(),
-               w.as<float>() + first * in,
-               y.as<float>() + first);
+      multiply(
+          'N',
+          'T',
+          {.rows = desc_.n, .k = in, .columns = count, .a_pitch = in, .b_pitch = in, .c_pitch = k},
+          x.as<float>(),
+          w.as<float>() + first * in,
+          y.as<float>() + first);
       const float* const bias = desc_.bias ? b.as<float>() + first : nullptr;
       finish(bias, y.as<float>() + first, count);
     });
@@ -51,11 +53,13 @@ class DnnlLinear final : public Linear {
     const std::int64_t in = desc_.in, k = desc_.k;
     // Parts of the rows of w, which are read in longer runs.
     for_columns(in, 256, 8, [&](std::int64_t first, std::int64_t count) {
-      multiply('N',
-               {.k = k, .columns = count, .b_pitch = in, .c_pitch = in},
-               dy.as<float>(),
-               w.as<float>() + first,
-               dx.as<float>() + first);
+      multiply(
+          'N',
+          'N',
+          {.rows = desc_.n, .k = k, .columns = count, .a_pitch = k, .b_pitch = in, .c_pitch = in},
+          dy.as<float>(),
+          w.as<float>() + first,
+          dx.as<float>() + first);
     });
   }
 
@@ -67,6 +71,20 @@ class DnnlLinear final : public Linear {
                         void* workspace) override {
     checks::linear_backward_weights(desc_, x, y, dy, dw, db);
     if (desc_.act != Act::none) act_backward(ctx_, desc_.act, y, dy, dy);
+    if (!backward_weights_.planned()) {
+      const std::int64_t in = desc_.in, k = desc_.k;
+      for_columns(in, 256, 8, [&](std::int64_t first, std::int64_t count) {
+        multiply(
+            'T',
+            'N',
+            {.rows = k, .k = desc_.n, .columns = count, .a_pitch = k, .b_pitch = in, .c_pitch = in},
+            dy.as<float>(),
+            x.as<float>() + first,
+            dw.as<float>() + first);
+      });
+      if (db) sum_rows(desc_, dy.as<float>(), db.as<float>());
+      return;
+    }
     dnnl_checked(name(), [&] {
       if (!desc_.bias) {
         backward_weights_.run(device_.stream(), {x.data, dy.data, dw.data}, workspace);
@@ -98,13 +116,14 @@ class DnnlLinear final : public Linear {
     });
   }
 
-  // Rows of c = rows of a times b, or times b transposed; a row for each sample.
+  // c [rows][columns] = a [rows][k] times b [k][columns]; 'T': a or b lies transposed.
   struct Product {
-    std::int64_t k, columns, b_pitch, c_pitch;
+    std::int64_t rows, k, columns, a_pitch, b_pitch, c_pitch;
   };
-  void multiply(char trans_b, const Product& p, const float* a, const float* b, float* c) const {
+  static void multiply(
+      char trans_a, char trans_b, const Product& p, const float* a, const float* b, float* c) {
     const dnnl::status status = dnnl::sgemm(
-        'N', trans_b, desc_.n, p.columns, p.k, 1, a, p.k, b, p.b_pitch, 0, c, p.c_pitch);
+        trans_a, trans_b, p.rows, p.columns, p.k, 1, a, p.a_pitch, b, p.b_pitch, 0, c, p.c_pitch);
     // It has nothing to refuse in checked arguments, and no thread may throw here.
     if (status != dnnl::status::success) std::terminate();
   }
@@ -143,6 +162,7 @@ class DnnlLinear final : public Linear {
           engine, attr, dnnl::prop_kind::forward_training, x, w, bias, y);
       const auto pd =
           backward_pd<dnnl::inner_product_backward_weights>(engine, attr, hint, x, w, bias, y);
+      if (splits_sums(pd.impl_info_str())) return;
       std::vector<DnnlCall::Operand> outputs{{DNNL_ARG_DIFF_WEIGHTS, w, w}};
       if (desc_.bias) outputs.push_back({DNNL_ARG_DIFF_BIAS, bias, bias});
       backward_weights_ = {engine,

@@ -17,6 +17,9 @@ std::unique_ptr<Linear> make_direct_linear(Context& ctx, const LinearDesc& desc)
 // oneDNN, any shape (linear_dnnl.cpp).
 std::unique_ptr<Linear> make_dnnl_linear(Context& ctx, const LinearDesc& desc);
 
+// db[k] = sum over n of dy[n][k].
+void sum_rows(const LinearDesc& desc, const float* dy, float* db);
+
 // make_linear with the choice made by the caller.
 std::unique_ptr<Linear> make_linear_by(Context& ctx, const LinearDesc& desc, LinearImpl impl);
 

@@ -1,4 +1,4 @@
-// Pooling: any window in pool.cpp's loops, sixteen channels at a time, and 2x2 with stride 2 in
+// Pooling: any window in pool.cpp's loops, a vector of channels at a time, and 2x2 with stride 2 in
 // pool_2x2.h, which is what most networks ask for.
 // SPDX-License-Identifier: Apache-2.0
 #include "kernels/pool.h"
@@ -41,36 +41,20 @@ float share_of(const PoolOpts& o, const Span& rows, const Span& columns) {
 // Rows of images a thread gets at least.
 std::int64_t row_grain(const Shape& s) { return std::max<std::int64_t>(1, 8192 / (s.w * s.c)); }
 
-// Sixteen indices: one byte each in memory, as wide as floats where they are compared.
-using Bytes = std::uint8_t __attribute__((vector_size(16)));
+// A vector's indices: one byte each in memory, as wide as floats where they are compared.
+using Bytes = std::uint8_t __attribute__((vector_size(kLanes)));
 
 LAMINA_INLINE IntVec load_indices(const std::uint8_t* p, std::int64_t count) {
   Bytes b{};
   std::memcpy(&b, p, static_cast<std::size_t>(count));
-  // Spelt out: this is what compilers turn into one instruction.
-  return IntVec{b[0],
-                b[1],
-                b[2],
-                b[3],
-                b[4],
-                b[5],
-                b[6],
-                b[7],
-                b[8],
-                b[9],
-                b[10],
-                b[11],
-                b[12],
-                b[13],
-                b[14],
-                b[15]};
+  return convert_lanes<IntVec, kLanes>(b);
 }
 LAMINA_INLINE void store_indices(std::uint8_t* p, const IntVec& v, std::int64_t count) {
   const Bytes b = __builtin_convertvector(v, Bytes);
   std::memcpy(p, &b, static_cast<std::size_t>(count));
 }
 
-// Calls body(first channel, how many) for the channels of a pixel, sixteen at a time. Bodies hold
+// Calls body(first channel, how many) for the channels of a pixel, a vector at a time. Bodies hold
 // all they need by value: they store through char, which may change any object in memory.
 template <class Body>
 LAMINA_INLINE void for_each_lanes(std::int64_t channels, const Body body) {

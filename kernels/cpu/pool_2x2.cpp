@@ -16,34 +16,12 @@ struct Lanes<8> {
   using F = float __attribute__((vector_size(32)));
   using I = std::int32_t __attribute__((vector_size(32)));
   using B = std::uint8_t __attribute__((vector_size(8)));
-  // Spelt out: this is what compilers turn into one instruction.
-  static LAMINA_INLINE I widen(const B& b) {
-    return I{b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]};
-  }
 };
 template <>
 struct Lanes<16> {
   using F = float __attribute__((vector_size(64)));
   using I = std::int32_t __attribute__((vector_size(64)));
   using B = std::uint8_t __attribute__((vector_size(16)));
-  static LAMINA_INLINE I widen(const B& b) {
-    return I{b[0],
-             b[1],
-             b[2],
-             b[3],
-             b[4],
-             b[5],
-             b[6],
-             b[7],
-             b[8],
-             b[9],
-             b[10],
-             b[11],
-             b[12],
-             b[13],
-             b[14],
-             b[15]};
-  }
 };
 
 template <class V>
@@ -117,7 +95,7 @@ struct MaxBackward {
   LAMINA_INLINE void vector(std::int64_t at, int r, float* left, float* right) const {
     using L = Lanes<lanes>;
     const auto gradient = get<typename L::F>(dy + at);
-    const auto place = L::widen(get<typename L::B>(idx + at));
+    const auto place = convert_lanes<typename L::I, lanes>(get<typename L::B>(idx + at));
     put(left, place == 2 * r ? gradient : typename L::F{});
     put(right, place == 2 * r + 1 ? gradient : typename L::F{});
   }
@@ -232,10 +210,10 @@ void backward(const Context& ctx, const Shape& in, const Shape& out, float* dx, 
   });
 }
 
-// Eight lanes waste less than sixteen on a few channels.
+// Eight lanes waste less than sixteen on a few channels; sixteen take a register of AVX-512.
 template <class Body>
 void visit_lanes(std::int64_t channels, const Body& body) {
-  if (channels <= 8)
+  if (kLanes == 8 || channels <= 8)
     body(std::integral_constant<int, 8>{});
   else
     body(std::integral_constant<int, 16>{});

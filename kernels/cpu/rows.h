@@ -21,7 +21,7 @@ void for_each_row(const Context& ctx, const Tensor& x, const Body& body) {
 
 inline const float* const_of(float* p) { return p; }
 
-// Folds a row sixteen lanes at a time: v = f(v, row[i]...). Lanes behind the end are skipped.
+// Folds a row a vector at a time: v = f(v, row[i]...). Lanes behind the end are skipped.
 template <class F, class... In>
 LAMINA_INLINE Vec fold_row(Vec v, std::int64_t length, const F& f, const In*... x) {
   std::int64_t i = 0;

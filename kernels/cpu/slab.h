@@ -1,4 +1,4 @@
-// Walking slabs of parameters and what belongs to them, sixteen elements at a time.
+// Walking slabs of parameters and what belongs to them, a vector at a time.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -7,7 +7,7 @@
 
 namespace lamina::cpu {
 
-// One pass over the slab: body(in, out) has to work on sixteen elements, or on those that are left;
+// One pass over the slab: body(in, out) has to work on a vector, or on what is left of one;
 // in(p) reads them from a tensor, out(p, v) writes them.
 template <class Body>
 void walk_slab(const Context& ctx, std::int64_t count, const Body& body) {

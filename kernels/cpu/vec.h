@@ -1,13 +1,14 @@
-// Sixteen floats as one value, through the compiler's vector extension: one register with AVX-512,
-// two or four on smaller machines. Nothing here asks for alignment.
+// A register of floats as one value, through the compiler's vector extension: sixteen with AVX-512,
+// eight on other machines (with AVX one register, else two). Nothing here asks for alignment.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <cstdint>
 #include <cstring>
+#include <utility>
 
-#ifdef __AVX512F__
-#include <immintrin.h>  // masked loads and stores, which the extension cannot say
+#ifdef __AVX2__
+#include <immintrin.h>  // multiply-adds, masked loads and stores: the extension has none
 #endif
 
 #define LAMINA_INLINE inline __attribute__((always_inline))
@@ -21,22 +22,28 @@
 
 namespace lamina::cpu {
 
-inline constexpr std::int64_t kLanes = 16;
+// Lanes of a vector, and how many vectors the machine can hold in registers.
+#ifdef __AVX512F__
+inline constexpr std::int64_t kLanes = 16, kRegisters = 32;
+#else
+inline constexpr std::int64_t kLanes = 8, kRegisters = 16;
+#endif
 
 // The first multiple of `step` from n on.
 constexpr std::int64_t round_up(std::int64_t n, std::int64_t step = kLanes) {
   return (n + step - 1) / step * step;
 }
 
-// Whether a vector is one register, of which there are 32: our register-blocked kernels rely on it.
-#ifdef __AVX512F__
-inline constexpr bool kWideVectors = true;
+// Whether a vector is one register and a multiply-add one instruction: without that our
+// register-blocked kernels are slow.
+#if defined(__AVX2__) && defined(__FMA__)
+inline constexpr bool kFastVectors = true;
 #else
-inline constexpr bool kWideVectors = false;
+inline constexpr bool kFastVectors = false;
 #endif
 
-using Vec = float __attribute__((vector_size(64)));
-using IntVec = std::int32_t __attribute__((vector_size(64)));
+using Vec = float __attribute__((vector_size(4 * kLanes)));
+using IntVec = std::int32_t __attribute__((vector_size(4 * kLanes)));
 
 LAMINA_INLINE Vec load(const float* p) {
   Vec v;
@@ -46,10 +53,33 @@ LAMINA_INLINE Vec load(const float* p) {
 LAMINA_INLINE void store(float* p, const Vec& v) { std::memcpy(p, &v, sizeof v); }
 LAMINA_INLINE Vec splat(float value) { return value - Vec{}; }
 
+// a * b + c, rounded once where the machine can: said, because compilers decide from loop to loop
+// whether two operations become one, and blocks of other sizes have to round alike.
+LAMINA_INLINE Vec multiply_add(const Vec& a, const Vec& b, const Vec& c) {
+#if defined(__AVX512F__)
+  return _mm512_fmadd_ps(a, b, c);
+#elif defined(__AVX2__) && defined(__FMA__)
+  return _mm256_fmadd_ps(a, b, c);
+#else
+  return a * b + c;
+#endif
+}
+
+#if defined(__AVX2__) && !defined(__AVX512F__)
+// All bits of the first `count` lanes.
+LAMINA_INLINE __m256i first_lanes(std::int64_t count) {
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(count)),
+                            _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+#endif
+
 // The first `count` lanes; the others are `rest`. What lies behind them is not touched.
 LAMINA_INLINE Vec load_part(const float* p, std::int64_t count, float rest = 0.0f) {
 #ifdef __AVX512F__
   return _mm512_mask_loadu_ps(splat(rest), static_cast<__mmask16>((1u << count) - 1u), p);
+#elif defined(__AVX2__)
+  const __m256i mask = first_lanes(count);
+  return _mm256_blendv_ps(splat(rest), _mm256_maskload_ps(p, mask), _mm256_castsi256_ps(mask));
 #else
   Vec v = splat(rest);
   std::memcpy(&v, p, static_cast<std::size_t>(count) * sizeof(float));
@@ -59,6 +89,8 @@ LAMINA_INLINE Vec load_part(const float* p, std::int64_t count, float rest = 0.0
 LAMINA_INLINE void store_part(float* p, const Vec& v, std::int64_t count) {
 #ifdef __AVX512F__
   _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1u << count) - 1u), v);
+#elif defined(__AVX2__)
+  _mm256_maskstore_ps(p, first_lanes(count), v);
 #else
   std::memcpy(p, &v, static_cast<std::size_t>(count) * sizeof(float));
 #endif
@@ -75,18 +107,29 @@ LAMINA_INLINE void store_some(float* p, const Vec& v, std::int64_t count) {
     store_part(p, v, count);
 }
 
-// Lane i is element index[i] of the 32 in low and high.
+// The lanes converted one by one. Spelt out: this is what compilers turn into one conversion.
+template <class To, class From, int... i>
+LAMINA_INLINE To convert_lanes(const From& v, std::integer_sequence<int, i...>) {
+  return To{v[i]...};
+}
+template <class To, int count, class From>
+LAMINA_INLINE To convert_lanes(const From& v) {
+  return convert_lanes<To>(v, std::make_integer_sequence<int, count>{});
+}
+
+// Lane i is element index[i] of low and high side by side.
 LAMINA_INLINE Vec pick(const Vec& low, const Vec& high, const IntVec& index) {
 #ifdef __clang__
   Vec v;
-  for (int i = 0; i < kLanes; ++i) v[i] = index[i] < 16 ? low[index[i]] : high[index[i] - 16];
+  for (int i = 0; i < kLanes; ++i)
+    v[i] = index[i] < kLanes ? low[index[i]] : high[index[i] - kLanes];
   return v;
 #else
   return __builtin_shuffle(low, high, index);
 #endif
 }
 
-// y[i] = f(x[i]...) for i in [begin, end), sixteen at a time; y may be one of the x.
+// y[i] = f(x[i]...) for i in [begin, end), a vector at a time; y may be one of the x.
 template <class F, class... In>
 LAMINA_INLINE void map_range(
     std::int64_t begin, std::int64_t end, const F& f, float* y, const In*... x) {

@@ -4,10 +4,10 @@
 namespace lamina::cpu {
 namespace {
 
-// One block of 16 floats of each image, from f on.
+// One block of kLanes floats of each image, from f on.
 template <bool full>
 LAMINA_INLINE void gather_block(const Tile& tile, const float* from, float* to, std::int64_t step) {
-  Vec m[16];
+  Vec m[kLanes];
   LAMINA_UNROLL
   for (int lane = 0; lane < kLanes; ++lane)
     m[lane] = full || lane < tile.images ? load(from + lane * tile.stride) : Vec{};
@@ -18,7 +18,7 @@ LAMINA_INLINE void gather_block(const Tile& tile, const float* from, float* to, 
 
 template <bool full>
 LAMINA_INLINE void scatter_block(const Tile& tile, const float* from, float* to) {
-  Vec m[16];
+  Vec m[kLanes];
   LAMINA_UNROLL
   for (int f = 0; f < kLanes; ++f) m[f] = load(from + f * kLanes);
   transpose(m);

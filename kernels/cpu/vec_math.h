@@ -1,4 +1,4 @@
-// exp, tanh and sigmoid on sixteen floats, and the activations with their derivatives.
+// exp, tanh and sigmoid on a vector of floats, and the activations with their derivatives.
 // Errors against the exact value, over all floats: see tests/kernels.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
