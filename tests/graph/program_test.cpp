@@ -120,13 +120,17 @@ TEST_P(EveryNet, EvalOutputsDoNotDependOnTheBatch) {
   model.initialise(3);
   const ProgramOpts opts{.batch = 20, .mode = Mode::eval, .backward = false};
   const PassResult whole = run_pass(model, opts);
+  // Another batch may be convolved by other kernels. An output is a sum, some of them far smaller
+  // than their terms: it rounds as the largest do. (The most seen over all nets is 1e-6 of it.)
+  double largest = 0;
+  for (const double value : whole.output) largest = std::max(largest, std::abs(value));
   for (const auto& [first, count] : {std::pair{0, 13}, std::pair{13, 7}}) {
     ProgramOpts part_opts = opts;
     part_opts.batch = count;
     const PassResult part = run_pass(model, part_opts, first);
     for (std::size_t i = 0; i < part.output.size(); ++i) {
       const double expected = whole.output[static_cast<std::size_t>(first) * 10 + i];
-      ASSERT_NEAR(part.output[i], expected, 1e-5 * (1 + std::abs(expected)));
+      ASSERT_NEAR(part.output[i], expected, 1e-5 * largest);
     }
   }
 }
