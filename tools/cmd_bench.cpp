@@ -1,24 +1,17 @@
 // lamina bench: milliseconds of a whole training step, and where they go.
 //
-// A step is everything training does with a resident data set: prepare (gather, normalise, resize),
-// forward, loss, backward, optimizer, counters. Whole steps are timed first, without a clock
-// inside; the per-layer table comes from further steps.
+// Whole steps are timed first, without a clock inside; the per-layer table comes from further
+// steps.
 // SPDX-License-Identifier: Apache-2.0
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <chrono>
-#include <ctime>
 #include <map>
 #include <nlohmann/json.hpp>
 
-#include "engine/core/philox.h"
-#include "engine/train/batch_walk.h"
-#include "engine/train/evaluate.h"
-#include "engine/train/optimizer.h"
-#include "engine/train/train_step.h"
 #include "nets/registry.h"
 #include "tools/commands.h"
 #include "tools/common.h"
+#include "tools/step_bench.h"
 
 namespace lamina::cli {
 
@@ -29,186 +22,51 @@ struct BenchFlags {
   std::string device = "auto", optimizer = "adam", precision = "fp32";
   std::int64_t batch = 64, threads = 0, steps = 200, warmup = 20;
   NetFlags options;
-  bool json = false, no_fuse = false, no_winograd = false, no_graph = false, no_layers = false,
-       autotune = false, cpu_time = false;
+  PassFlags passes;
+  bool json = false, no_winograd = false, no_graph = false, no_layers = false, autotune = false,
+       cpu_time = false;
 };
 
 constexpr std::int64_t kBatchesOfImages = 16;  // more than the caches of one step hold
 constexpr std::int64_t kLayerSteps = 50;       // at most
-
-// Wall time, or what all threads of the process spent on a processor.
-double now_ms(bool processor) {
-  if (processor) return 1e3 * static_cast<double>(std::clock()) / CLOCKS_PER_SEC;
-  return std::chrono::duration<double, std::milli>(
-             std::chrono::steady_clock::now().time_since_epoch())
-      .count();
-}
-
-double median(std::vector<double> values) {
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
-}
-
-Dataset random_images(const Shape& sample, std::int64_t classes, std::int64_t count) {
-  Dataset dataset{.name = "random",
-                  .count = count,
-                  .h = sample.h,
-                  .w = sample.w,
-                  .c = sample.c,
-                  .classes = classes};
-  dataset.images.resize(static_cast<std::size_t>(count * sample.per_sample()));
-  for (std::size_t i = 0; i < dataset.images.size(); ++i) {
-    dataset.images[i] = static_cast<std::uint8_t>(philox_u32(1, stream::kSynthetic, 0, i));
-  }
-  for (std::int64_t i = 0; i < count; ++i) {
-    const std::uint32_t draw = philox_u32(1, stream::kSynthetic, 1, static_cast<std::uint64_t>(i));
-    dataset.labels.push_back(static_cast<std::int32_t>(draw % static_cast<std::uint32_t>(classes)));
-  }
-  return dataset;
-}
 
 struct LayerTime {
   std::string name, implementation;
   std::map<std::string, std::vector<double>> passes;
 };
 
-// One training step after the other, over random images.
-class Bench {
- public:
-  Bench(Context& ctx, const std::string& net, const BenchFlags& flags)
-      : ctx_(&ctx),
-        cpu_time_(flags.cpu_time),
-        model_(ctx, build_net(net, flags.options.opts()), precision_from_name(flags.precision)),
-        data_(
-            ctx,
-            random_images(
-                model_.graph().shape(0), model_.graph().classes(), flags.batch * kBatchesOfImages)),
-        walk_(model_,
-              data_,
-              {},
-              {.batch = flags.batch, .fuse = !flags.no_fuse, .seed = 1},
-              data_.count()),
-        optimizer_(model_, config(flags)),
-        metrics_(ctx, model_.graph().classes(), false),
-        state_(ctx.allocate(sizeof(StepState))),
-        arena_(ctx.allocate(walk_.arena_bytes())),
-        step_(ctx,
-              {.walk = &walk_,
-               .optimizer = &optimizer_,
-               .metrics = metrics_.device(),
-               .state = device_state(),
-               .record = !flags.no_graph}) {
-    model_.initialise(1);
-    walk_.set_order(all_samples(data_.count()));
-    walk_.bind(arena_.bytes_at(0), device_state());
-    reset_state();
-  }
-
-  // The time of one step. A recorded block of steps is timed as a whole.
-  double step() {
-    if (cursor_ >= walk_.count()) reset_state();
-    const double begin = now();
-    const std::int64_t steps = step_.run(cursor_, TrainStep::kBlock);
-    ctx_->device().synchronize();
-    cursor_ += steps * walk_.batch();
-    return (now() - begin) / static_cast<double>(steps);
-  }
-
-  std::vector<LayerTime> time_layers(std::int64_t steps) {
-    Program& program = *walk_.programs().front();
-    const auto& nodes = program.graph().nodes();
-    layers_.push_back({"prepare", "", {}});
-    for (std::size_t i = 0; i < nodes.size(); ++i)
-      layers_.push_back({nodes[i].name, program.implementation(i), {}});
-    layers_.push_back({"loss", "", {}});
-    layers_.push_back({"optimizer", "", {}});
-    program.set_observer([&](const std::string& name, const char* pass, bool begin) {
-      ctx_->device().synchronize();
-      if (begin)
-        begin_ = now();
-      else
-        record(name, pass, now() - begin_);
-    });
-    for (std::int64_t i = 0; i < steps; ++i) step_by_layers();
-    program.set_observer({});
-    return layers_;
-  }
-
- private:
-  void step_by_layers() {
-    if (cursor_ >= walk_.count()) reset_state();
-    Program& program = load();
-    program.forward();
-    program.loss_and_gradient(metrics_.device());
-    program.backward();
-    {
-      const Clock clock(*this, "optimizer");
-      optimizer_.step(device_state());
+// The times of each layer's passes, in the order in which a step first meets the layers.
+std::vector<LayerTime> time_layers(StepBench& bench, std::int64_t steps) {
+  const Program& program = bench.program();
+  const auto& nodes = program.graph().nodes();
+  std::vector<LayerTime> layers{{"prepare", "", {}}};
+  for (std::size_t i = 0; i < nodes.size(); ++i)
+    layers.push_back({nodes[i].name, program.implementation(i), {}});
+  layers.push_back({"loss", "", {}});
+  layers.push_back({"optimizer", "", {}});
+  for (std::int64_t i = 0; i < steps; ++i) {
+    for (const StepBench::Span& span : bench.step_by_layers()) {
+      const auto layer = std::find_if(
+          layers.begin(), layers.end(), [&](const LayerTime& l) { return l.name == span.name; });
+      layer->passes[span.pass].push_back(span.end - span.begin);
     }
-    advance(*ctx_, {.samples = program.batch()}, device_state(), {}, {});
-    cursor_ += program.batch();
   }
-  static TrainConfig config(const BenchFlags& flags) {
-    TrainConfig config;
-    config.optimizer = flags.optimizer;
-    config.lr = 1e-4;
-    config.weight_decay = 1e-3;
-    return config;
-  }
-  StepState* device_state() const { return static_cast<StepState*>(state_.data()); }
-  void reset_state() {
-    const StepState start{.lr = 1e-4f};
-    ctx_->copy_in(state_.data(), &start, sizeof start);
-    cursor_ = 0;
-  }
-  void record(const std::string& name, const char* pass, double ms) {
-    const auto layer = std::find_if(
-        layers_.begin(), layers_.end(), [&](const LayerTime& l) { return l.name == name; });
-    layer->passes[pass].push_back(ms);
-  }
-  // Records the time of its scope.
-  class Clock {
-   public:
-    Clock(Bench& bench, const char* name) : bench_(bench), name_(name) {
-      bench_.ctx_->device().synchronize();
-      start_ = bench_.now();
-    }
-    Clock(const Clock&) = delete;
-    Clock& operator=(const Clock&) = delete;
-    ~Clock() {
-      bench_.ctx_->device().synchronize();
-      bench_.record(name_, "", bench_.now() - start_);
-    }
-
-   private:
-    Bench& bench_;
-    const char* name_;
-    double start_ = 0;
-  };
-  Program& load() {
-    const Clock clock(*this, "prepare");
-    return walk_.load(cursor_);
-  }
-
-  double now() const { return now_ms(cpu_time_); }
-
-  Context* ctx_;
-  bool cpu_time_;
-  Model model_;
-  DeviceDataset data_;
-  BatchWalk walk_;
-  Optimizer optimizer_;
-  MetricSums metrics_;
-  Buffer state_, arena_;
-  TrainStep step_;
-  std::int64_t cursor_ = 0;
-  double begin_ = 0;
-  std::vector<LayerTime> layers_;
-};
+  return layers;
+}
 
 nlohmann::ordered_json bench_net(Context& ctx, const std::string& net, const BenchFlags& flags) {
-  Bench bench(ctx, net, flags);
+  Graph graph = build_net(net, flags.options.opts());
+  const Dataset images = random_images(
+      graph.shape(graph.input()), graph.classes(), flags.batch * kBatchesOfImages);
+  StepBench bench(ctx,
+                  std::move(graph),
+                  images,
+                  {.batch = flags.batch,
+                   .passes = flags.passes.set(),
+                   .optimizer = flags.optimizer,
+                   .precision = flags.precision,
+                   .record = !flags.no_graph,
+                   .cpu_time = flags.cpu_time});
   for (std::int64_t i = 0; i < flags.warmup; ++i) bench.step();
   std::vector<double> times;
   for (std::int64_t i = 0; i < flags.steps; ++i) times.push_back(bench.step());
@@ -235,7 +93,7 @@ nlohmann::ordered_json bench_net(Context& ctx, const std::string& net, const Ben
       {"images_per_second", static_cast<double>(flags.batch) * 1000.0 / typical}};
   json["layers"] = nlohmann::ordered_json::array();
   if (flags.no_layers) return json;
-  for (const LayerTime& layer : bench.time_layers(std::min(flags.steps, kLayerSteps))) {
+  for (const LayerTime& layer : time_layers(bench, std::min(flags.steps, kLayerSteps))) {
     if (layer.passes.empty()) continue;
     nlohmann::ordered_json row{{"name", layer.name}, {"implementation", layer.implementation}};
     double total = 0;
@@ -315,7 +173,7 @@ void add_bench(CLI::App& app) {
   command->add_option("--device", flags->device, "auto, cuda, cpu or ref");
   command->add_option("--threads", flags->threads, "CPU threads (0: as many as there are)");
   command->add_option("--precision", flags->precision, "fp32; tf32, bf16 or fp16 with cuda");
-  command->add_flag("--no-fuse", flags->no_fuse, "run every layer by itself");
+  flags->passes.add_to(*command);
   command->add_flag("--no-winograd", flags->no_winograd, "convolve directly only");
   command->add_flag("--no-graph", flags->no_graph, "launch every kernel of every step by itself");
   command->add_flag("--no-layers", flags->no_layers, "leave the table of layers out");

@@ -3,7 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
-#include "engine/graph/program.h"
+#include "engine/graph/plan.h"
 #include "engine/graph/summary.h"
 #include "engine/train/recipes.h"
 #include "nets/registry.h"
@@ -15,6 +15,14 @@ namespace lamina::cli {
 namespace {
 
 using Json = nlohmann::ordered_json;
+
+struct SummaryFlags {
+  std::string net;
+  std::int64_t batch = 64, threads = 0;
+  NetFlags options;
+  PassFlags passes;
+  bool plan = false, no_winograd = false, json = false;
+};
 
 void print_json(const Json& json) { fmt::print("{}\n", json.dump(2)); }
 
@@ -81,39 +89,43 @@ void list_the_devices(bool json) {
 }
 
 // What training with this batch would hold in memory, and what runs each layer.
-void print_plan(const Graph& graph, std::int64_t batch) {
-  Context ctx = make_context({BackendKind::cpu});
+Plan training_plan(const Graph& graph, const SummaryFlags& flags) {
+  Context ctx = make_context({.backend = BackendKind::cpu,
+                              .threads = static_cast<int>(flags.threads),
+                              .winograd = !flags.no_winograd});
   Model model(ctx, graph);
-  const Program program(model, {.batch = batch});
-  fmt::print("Training plan on cpu ({})\n", ctx.device().describe());
-  for (std::size_t i = 0; i < program.graph().nodes().size(); ++i) {
-    const std::string chosen = program.implementation(i);
-    fmt::print("  {:<20}{:<14}{}\n",
-               program.graph().nodes()[i].name,
-               program.graph().nodes()[i].layer->type(),
-               chosen);
-  }
-  const auto mb = [](std::size_t bytes) { return static_cast<double>(bytes) / 1e6; };
-  std::size_t unshared = 0;
-  for (const Lifetime& item : program.memory()) unshared += align_up(item.bytes);
-  fmt::print("Parameters (MB): {:.2f}, gradients (MB): {:.2f}\n",
-             mb(model.parameter_bytes()),
-             mb(model.gradient_bytes()));
-  fmt::print(
-      "Activations and their gradients (MB): {:.2f} (without sharing {:.2f}), workspace (MB): "
-      "{:.2f}\n",
-      mb(program.arena_bytes() - program.workspace_bytes()),
-      mb(unshared),
-      mb(program.workspace_bytes()));
+  return plan_of(model, Program(model, {.batch = flags.batch, .passes = flags.passes.set()}));
 }
 
-void summary_of(const std::string& net, const NetOpts& opts, std::int64_t batch, bool json) {
-  LAMINA_CHECK(batch > 0, "--batch {} is not positive.", batch);
-  const Graph graph = build_net(net, opts);
-  const Summary summary = summarise(graph, batch);
-  if (!json) {
-    fmt::print("{}", summary_table(summary));
-    print_plan(graph, batch);
+Json plan_json(const Plan& plan) {
+  Json rows = Json::array(), notes = Json::array();
+  for (const PlanRow& row : plan.rows) {
+    rows.push_back({{"name", row.name},
+                    {"type", row.type},
+                    {"output", row.output.to_string()},
+                    {"implementation", row.implementation},
+                    {"output_bytes", row.output_bytes},
+                    {"workspace_bytes", row.workspace_bytes}});
+  }
+  for (const PassNote& note : plan.notes)
+    notes.push_back({{"pass", info_of(note.pass).name}, {"did", note.text}});
+  return {{"layers", rows},
+          {"passes", notes},
+          {"parameter_bytes", plan.parameter_bytes},
+          {"gradient_bytes", plan.gradient_bytes},
+          {"tensor_bytes", plan.tensor_bytes},
+          {"unshared_bytes", plan.unshared_bytes},
+          {"workspace_bytes", plan.workspace_bytes}};
+}
+
+void summary_of(const SummaryFlags& flags) {
+  LAMINA_CHECK(flags.batch > 0, "--batch {} is not positive.", flags.batch);
+  const Graph graph = build_net(flags.net, flags.options.opts());
+  const Summary summary = summarise(graph, flags.batch);
+  if (!flags.json) {
+    const Plan plan = training_plan(graph, flags);
+    fmt::print("{}{}", summary_table(summary), plan_memory_lines(plan));
+    if (flags.plan) fmt::print("Training plan on the CPU\n{}", plan_table(plan));
     return;
   }
   Json layers = Json::array();
@@ -125,14 +137,16 @@ void summary_of(const std::string& net, const NetOpts& opts, std::int64_t batch,
                       {"mult_adds", row.mult_adds},
                       {"leaf", row.leaf}});
   }
-  print_json({{"net", net},
-              {"batch", batch},
-              {"params", summary.params},
-              {"mult_adds", summary.mult_adds},
-              {"input_bytes", summary.input_bytes},
-              {"forward_backward_bytes", summary.forward_backward_bytes},
-              {"params_bytes", summary.params_bytes},
-              {"layers", layers}});
+  Json all{{"net", flags.net},
+           {"batch", flags.batch},
+           {"params", summary.params},
+           {"mult_adds", summary.mult_adds},
+           {"input_bytes", summary.input_bytes},
+           {"forward_backward_bytes", summary.forward_backward_bytes},
+           {"params_bytes", summary.params_bytes},
+           {"layers", layers}};
+  if (flags.plan) all["plan"] = plan_json(training_plan(graph, flags));
+  print_json(all);
 }
 
 void add_list(CLI::App& app, const char* name, const char* help, void (*list)(bool)) {
@@ -165,19 +179,17 @@ void add_devices(CLI::App& app) {
 void add_summary(CLI::App& app) {
   CLI::App* command =
       app.add_subcommand("summary", "layer table, totals and the training plan of a network");
-  struct Flags {
-    std::string net;
-    std::int64_t batch = 64;
-    NetFlags options;
-    bool json = false;
-  };
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<SummaryFlags>();
   command->add_option("net", flags->net, "network id")->required();
   flags->options.add_to(*command);
   command->add_option("--batch", flags->batch, "images at a time");
+  command->add_flag(
+      "--plan", flags->plan, "what runs each layer, and what the passes of the graph compiler did");
+  flags->passes.add_to(*command);
+  command->add_option("--threads", flags->threads, "CPU threads (0: as many as there are)");
+  command->add_flag("--no-winograd", flags->no_winograd, "convolve directly only");
   command->add_flag("--json", flags->json, "print JSON");
-  command->callback(
-      [flags] { summary_of(flags->net, flags->options.opts(), flags->batch, flags->json); });
+  command->callback([flags] { summary_of(*flags); });
 }
 
 }  // namespace lamina::cli

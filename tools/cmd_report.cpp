@@ -61,7 +61,7 @@ void evaluate_again(const SavedRun& run, const ReportFlags& flags, RunReport& re
                       data,
                       scaling,
                       all_samples(test_set.count),
-                      {.batch = kEvalBatch, .fuse = config.fuse});
+                      {.batch = kEvalBatch, .passes = config.passes()});
   const Buffer arena = ctx.allocate(evaluator.arena_bytes());
   evaluator.bind(arena.bytes_at(0));
   std::vector<Mistake> mistakes;

@@ -21,7 +21,8 @@ struct RunFlags {
   std::int64_t threads = 0, seed = 1;
   double dropout = -1;
   NetFlags options;
-  bool train = false, no_fuse = false, winograd = false;
+  bool train = false, winograd = false;
+  PassFlags passes;
 };
 
 const HostTensor& required(const TensorFile& file, const char* name, const std::string& path) {
@@ -127,7 +128,7 @@ void run(const RunFlags& flags) {
   ProgramOpts opts{.batch = input.shape[0],
                    .mode = flags.train ? Mode::train : Mode::eval,
                    .backward = !flags.grads.empty(),
-                   .fuse = !flags.no_fuse,
+                   .passes = flags.passes.set(),
                    .seed = static_cast<std::uint64_t>(flags.seed)};
   if (flags.dropout >= 0) opts.dropout = flags.dropout;
   Program program(model, opts);
@@ -184,7 +185,7 @@ void add_run(CLI::App& app) {
   command->add_option("--seed", flags->seed, "of the dropout masks");
   command->add_option("--device", flags->device, "auto, cuda, cpu or ref");
   command->add_option("--threads", flags->threads, "CPU threads (0: as many as there are)");
-  command->add_flag("--no-fuse", flags->no_fuse, "run every layer by itself");
+  flags->passes.add_to(*command);
   command->add_flag("--winograd", flags->winograd, "3x3 convolutions as in training on the CPU");
   command->callback([flags] { run(*flags); });
 }

@@ -25,6 +25,7 @@ void add_recipes(CLI::App& app);
 void add_devices(CLI::App& app);
 void add_data(CLI::App& app);
 void add_bench(CLI::App& app);
+void add_profile(CLI::App& app);
 // `program`: how the user called it, for commands that are printed.
 void add_kernels(CLI::App& app, const std::string& program);
 

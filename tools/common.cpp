@@ -45,6 +45,18 @@ Graph build_net_for(const std::string& net, NetOpts& opts, const Dataset& datase
   return graph;
 }
 
+void PassFlags::add_to(CLI::App& command) {
+  command.add_flag("--no-fuse", no_fuse, "run every layer by itself");
+  command.add_option(
+      "--no-pass", off, "leave out this pass of the graph compiler; may repeat (summary --plan)");
+}
+
+PassSet PassFlags::set() const {
+  PassSet set = no_fuse ? PassSet::unfused() : PassSet{};
+  for (const std::string& name : off) set.turn_off(name);
+  return set;
+}
+
 NetOpts NetFlags::opts() const {
   NetOpts opts{.classes = classes, .channels = channels, .size = size, .width = width};
   LAMINA_CHECK(size >= 0 && channels >= 0, "--size and --channels cannot be negative.");

@@ -7,6 +7,7 @@
 
 #include "engine/core/precision.h"
 #include "engine/data/dataset.h"
+#include "engine/graph/passes.h"
 #include "kernels/context.h"
 #include "nets/registry.h"
 
@@ -24,6 +25,15 @@ struct NetFlags {
 
   void add_to(CLI::App& command);
   NetOpts opts() const;
+};
+
+// The passes of the graph compiler as flags: --no-fuse and --no-pass NAME.
+struct PassFlags {
+  bool no_fuse = false;
+  std::vector<std::string> off = {};
+
+  void add_to(CLI::App& command);
+  PassSet set() const;
 };
 
 // The net for this data set: where the options leave them open, channels are the data's, and so are

@@ -62,6 +62,7 @@ int main(int argc, char** argv) {
   lamina::cli::add_devices(app);
   lamina::cli::add_data(app);
   lamina::cli::add_bench(app);
+  lamina::cli::add_profile(app);
   lamina::cli::add_kernels(app, argv[0]);
   try {
     app.parse(argc, argv);

@@ -16,11 +16,19 @@ int readers(const Graph& graph, ValueId value) {
   return count;
 }
 
+void note(std::vector<PassNote>* notes, Pass pass, const Node& into, const Node& taken) {
+  if (notes != nullptr)
+    notes->push_back({pass, fmt::format("{} takes in {}", into.name, taken.name)});
+}
+
 }  // namespace
 
-Graph fuse(const Graph& graph) { return fuse_activations(fuse_sums(graph)); }
+Graph fuse(const Graph& graph, const PassSet& passes, std::vector<PassNote>* notes) {
+  const Graph summed = passes.has(Pass::fuse_sums) ? fuse_sums(graph, notes) : graph;
+  return passes.has(Pass::fuse_activations) ? fuse_activations(summed, notes) : summed;
+}
 
-Graph fuse_sums(const Graph& graph) {
+Graph fuse_sums(const Graph& graph, std::vector<PassNote>* notes) {
   std::vector<Node> fused;
   // The node that makes this value, when a sum is all that reads it and it can take the sum in.
   const auto producer = [&](ValueId value) {
@@ -42,6 +50,7 @@ Graph fuse_sums(const Graph& graph) {
       fused.push_back(node);
       continue;
     }
+    note(notes, Pass::fuse_sums, *norm, node);
     // It moves to the sum's place, where the shortcut is there too.
     Node joined = *norm;
     fused.erase(norm);
@@ -53,7 +62,7 @@ Graph fuse_sums(const Graph& graph) {
   return graph.with_nodes(std::move(fused));
 }
 
-Graph fuse_activations(const Graph& graph) {
+Graph fuse_activations(const Graph& graph, std::vector<PassNote>* notes) {
   std::vector<Node> fused;
   for (const Node& node : graph.nodes()) {
     const Act act = node.layer->activation();
@@ -62,6 +71,7 @@ Graph fuse_activations(const Graph& graph) {
           fused.begin(), fused.end(), [&](const Node& n) { return n.output == node.inputs[0]; });
       if (producer != fused.end()) {
         if (std::shared_ptr<const Layer> layer = producer->layer->with_activation(act)) {
+          note(notes, Pass::fuse_activations, *producer, node);
           producer->layer = std::move(layer);
           producer->output = node.output;
           continue;

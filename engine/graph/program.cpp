@@ -10,15 +10,14 @@ namespace lamina {
 
 namespace {
 
-Graph prepare_graph(const Graph& net, const ProgramOpts& opts) {
-  Graph graph = opts.mode == Mode::train ? net : net.without_auxiliary();
-  return opts.fuse ? fuse(graph) : graph;
+Graph prepare_graph(const Graph& net, const ProgramOpts& opts, std::vector<PassNote>& notes) {
+  return fuse(opts.mode == Mode::train ? net : net.without_auxiliary(), opts.passes, &notes);
 }
 
 }  // namespace
 
 Program::Program(Model& model, const ProgramOpts& opts)
-    : model_(&model), opts_(opts), graph_(prepare_graph(model.graph(), opts)) {
+    : model_(&model), opts_(opts), graph_(prepare_graph(model.graph(), opts, notes_)) {
   LAMINA_CHECK(
       opts.batch > 0, "net {}: a batch of {} samples is not possible.", graph_.title(), opts.batch);
   LAMINA_CHECK(graph_.output() >= 0, "net {}: no output was set.", graph_.title());
@@ -74,13 +73,25 @@ void Program::compile() {
     steps_.push_back(std::move(step));
   }
   slices_.resize(values);
-  if (!opts_.fuse) return;
+  if (opts_.passes.has(Pass::concat_in_place)) find_places_of_concats();
+}
+
+void Program::find_places_of_concats() {
   const auto op = [this](std::size_t node) { return steps_[node].op.get(); };
   slices_ = find_slices(
       graph_,
       storage_,
       {.takes = [&](auto node, auto input) { return op(node) && op(node)->takes_slice(input); },
        .makes = [&](auto node) { return op(node) && op(node)->makes_slice(); }});
+  for (const Node& node : graph_.nodes()) {
+    const Slice& slice = slices_[static_cast<std::size_t>(node.output)];
+    if (slice.map >= 0)
+      notes_.push_back({Pass::concat_in_place,
+                        fmt::format("{} writes {} from channel {} on",
+                                    node.name,
+                                    graph_.producer(slice.map).name,
+                                    slice.first)});
+  }
 }
 
 Program::Place Program::slice_of(const Place& map, const Slice& slice) const {
@@ -198,7 +209,19 @@ void Program::plan() {
   }
   if (scratch_bytes > 0) scratch_ = add("gradients to be added", scratch_bytes, loss_time(), end);
 
+  if (!opts_.passes.has(Pass::share_memory)) {
+    for (Lifetime& lifetime : lifetimes_) lifetime.first = 0, lifetime.last = end;
+  }
   workspace_offset_ = plan_memory(lifetimes_);
+  if (opts_.passes.has(Pass::share_memory)) {
+    std::size_t apart = 0;
+    for (const Lifetime& lifetime : lifetimes_) apart += align_up(lifetime.bytes);
+    notes_.push_back({Pass::share_memory,
+                      fmt::format("{} tensors of {:.2f} MB in {:.2f} MB",
+                                  lifetimes_.size(),
+                                  static_cast<double>(apart) / 1e6,
+                                  static_cast<double>(workspace_offset_) / 1e6)});
+  }
   arena_bytes_ = workspace_offset_ + workspace_bytes_;
 }
 
@@ -311,6 +334,10 @@ void Program::backward() {
       for (const auto& [part, total] : step.sums) accumulate(model_->context(), part, total);
     });
   }
+}
+
+std::size_t Program::workspace_of(std::size_t node) const {
+  return steps_[node].op ? steps_[node].op->workspace_bytes() : 0;
 }
 
 std::string Program::implementation(std::size_t node) const {

@@ -18,6 +18,7 @@
 
 #include "engine/graph/memory_plan.h"
 #include "engine/graph/model.h"
+#include "engine/graph/passes.h"
 #include "engine/graph/slices.h"
 #include "kernels/loss.h"
 
@@ -27,7 +28,7 @@ struct ProgramOpts {
   std::int64_t batch = 1;
   Mode mode = Mode::train;
   bool backward = true;
-  bool fuse = true;               // and write the inputs of a concat in their places
+  PassSet passes;                 // of the graph compiler
   std::uint64_t seed = 0;         // of the dropout masks
   std::optional<double> dropout;  // overrides every dropout probability
   std::optional<LossKind> loss;   // instead of the net's own
@@ -64,8 +65,11 @@ class Program {
   std::int64_t batch() const { return opts_.batch; }
   const Graph& graph() const { return graph_; }  // after fusion
   const std::vector<Lifetime>& memory() const { return lifetimes_; }
-  std::size_t workspace_bytes() const { return workspace_bytes_; }
-  std::string implementation(std::size_t node) const;  // of graph().nodes()[node]
+  std::size_t workspace_bytes() const { return workspace_bytes_; }  // that of the layers in turn
+  const std::vector<PassNote>& notes() const { return notes_; }     // what the passes did
+  // Of graph().nodes()[node]: the implementation, and the workspace it asks for.
+  std::string implementation(std::size_t node) const;
+  std::size_t workspace_of(std::size_t node) const;
 
  private:
   struct Step {
@@ -86,6 +90,7 @@ class Program {
 
   void compile();
   void plan();
+  void find_places_of_concats();
   Place slice_of(const Place& map, const Slice& slice) const;
   int storage_of(ValueId value) const { return storage_[static_cast<std::size_t>(value)]; }
   int forward_time(std::size_t node) const { return static_cast<int>(node) + 1; }
@@ -98,6 +103,7 @@ class Program {
 
   Model* model_;
   ProgramOpts opts_;
+  std::vector<PassNote> notes_;
   Graph graph_;
   std::vector<Step> steps_;
   std::vector<int> storage_;                  // value -> the value whose memory it shares (views)

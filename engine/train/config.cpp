@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include <fmt/ranges.h>
 
@@ -121,6 +122,10 @@ const ConfigField kFields[] = {
      "choose cuDNN's engines by their time, once: the choice is kept in the plan cache",
      &C::autotune},
     {"fuse", "", "fuse activations into the layers before them (true or false)", &C::fuse},
+    {"no_pass",
+     "",
+     "passes of the graph compiler to leave out, such as concat_in_place,share_memory",
+     &C::no_pass},
     {"winograd",
      "",
      "3x3 convolutions by Winograd's filtering where that is faster (true or false); cpu only",
@@ -203,7 +208,15 @@ void TrainConfig::set(const std::string& key, const std::string& value) {
       "unknown setting '{}'; `lamina train --help` lists them.{}", key, suggest(wanted, keys));
 }
 
+PassSet TrainConfig::passes() const {
+  PassSet set = fuse ? PassSet{} : PassSet::unfused();
+  std::stringstream names(no_pass);
+  for (std::string name; std::getline(names, name, ',');) set.turn_off(name);
+  return set;
+}
+
 void TrainConfig::check() const {
+  passes();  // their names
   LAMINA_CHECK(!net.empty(), "no network was named; give --net (see `lamina nets`) or --recipe.");
   LAMINA_CHECK(!data.empty(),
                "no data set was named; give --data (see `lamina data`) or --recipe.");

@@ -11,6 +11,8 @@
 #include <variant>
 #include <vector>
 
+#include "engine/graph/passes.h"
+
 namespace lamina {
 
 struct TrainConfig {
@@ -68,6 +70,7 @@ struct TrainConfig {
   std::string precision = "fp32";
   bool autotune = false;  // choose cuDNN's plans by their time; cuda
   bool fuse = true;
+  std::string no_pass;          // passes of the graph compiler to leave out: a,b
   bool winograd = true;         // 3x3 convolutions with larger roundings where faster; cpu only
   bool record = true;           // replay the step as one CUDA graph
   std::string debug;            // nan: look for values that are not finite, see nonfinite.h
@@ -78,6 +81,7 @@ struct TrainConfig {
   // key, what it takes, and for an unknown key the nearest one.
   void set(const std::string& key, const std::string& value);
   std::vector<std::int64_t> milestone_list() const;
+  PassSet passes() const;
   void check() const;  // throws on values that cannot work, such as a batch of 0
 
   std::string to_json() const;

@@ -50,7 +50,7 @@ class Evaluator {
             const DeviceDataset& data,
             const PrepareOpts& scaling,
             std::vector<std::int32_t> samples,
-            const ProgramOpts& opts);  // batch, fuse and loss count
+            const ProgramOpts& opts);  // batch, passes and loss count
 
   std::size_t arena_bytes() const { return walk_.arena_bytes(); }
   void bind(std::byte* arena);

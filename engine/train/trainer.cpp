@@ -61,7 +61,7 @@ struct Trainer::Machine {
   static ProgramOpts training_opts(const TrainConfig& config) {
     const auto seed = static_cast<std::uint64_t>(config.seed);
     return {.batch = config.batch_size,
-            .fuse = config.fuse && config.debug.empty(),
+            .passes = config.debug.empty() ? config.passes() : PassSet::unfused(),
             .seed = seed,
             .loss = loss_of(config),
             .smoothing = config.label_smoothing,
@@ -69,7 +69,7 @@ struct Trainer::Machine {
   }
 
   static ProgramOpts evaluation_opts(const TrainConfig& config) {
-    return {.batch = kEvalBatch, .fuse = config.fuse, .loss = loss_of(config)};
+    return {.batch = kEvalBatch, .passes = config.passes(), .loss = loss_of(config)};
   }
 
   Machine(Context& ctx,

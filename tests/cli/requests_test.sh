@@ -16,6 +16,14 @@ expect 0 'Total params: 61,750' summary lenet_bn
 expect 0 'Total mult-adds (M): 27.08' summary lenet_bn --batch 64
 expect 0 '"forward_backward_bytes": 6564864' summary lenet_bn --json
 
+expect 0 'bn1 takes in relu' summary resnet18 --batch 1 --plan
+expect 0 'Pass fuse_sums .*: nothing to do, or off' summary resnet18 --batch 1 --plan --no-pass fuse_sums
+expect 0 '"did": "layer1.0.bn2 takes in layer1.0.add"' summary resnet18 --batch 1 --plan --json
+expect 2 'there is no pass .nothing.; the passes are fuse_sums, ' summary lenet_bn --no-pass nothing
+expect 2 'there is no pass .nothing.' train --net lenet5 --data synthetic-digits --no-pass nothing
+expect 0 'conv1.0 backward' profile lenet_bn --batch 8 --steps 2 --warmup 1 --trace trace.json
+expect 0 '"ms_of_floors"' profile lenet5 --data synthetic-digits --batch 8 --steps 2 --json
+
 expect 2 'subcommand is required'
 expect 2 "Did you mean 'train'" trian
 expect 2 "Did you mean '--epochs'" train --net lenet5 --epocs 3

@@ -26,7 +26,9 @@ PassResult pass_of(
   Context ctx = make_context({.backend = backend});
   Model model(ctx, test::small_net(net), dtype);
   model.initialise(3);
-  return run_pass(model, {.batch = 3, .mode = mode, .fuse = fuse, .seed = 9});
+  return run_pass(
+      model,
+      {.batch = 3, .mode = mode, .passes = fuse ? PassSet{} : PassSet::unfused(), .seed = 9});
 }
 
 double norm(const HostTensor& a, const HostTensor* b = nullptr) {

@@ -63,7 +63,7 @@ Graph dense_block() {
 std::string way_of(const Graph& graph, const std::string& name, bool fuse = true) {
   Context ctx = make_context({.backend = BackendKind::cpu});
   Model model(ctx, graph);
-  const Program program(model, {.batch = 2, .fuse = fuse});
+  const Program program(model, {.batch = 2, .passes = fuse ? PassSet{} : PassSet::unfused()});
   for (std::size_t i = 0; i < program.graph().nodes().size(); ++i)
     if (program.graph().nodes()[i].name == name) return program.implementation(i);
   return "no such layer";
@@ -126,7 +126,8 @@ TEST(Slices, LeaveEveryBitAsItWas) {
           Context ctx = make_context({.backend = way.backend});
           Model model(ctx, graph, way.dtype);
           model.initialise(3);
-          return run_pass(model, {.batch = 3, .mode = mode, .fuse = fuse});
+          return run_pass(
+              model, {.batch = 3, .mode = mode, .passes = fuse ? PassSet{} : PassSet::unfused()});
         };
         const PassResult apart = pass(false), in_place = pass(true);
         EXPECT_EQ(apart.output, in_place.output);
@@ -143,7 +144,8 @@ TEST(Slices, LeaveEveryBitAsItWas) {
 TEST(Slices, SaveTheMemoryOfTheParts) {
   Context ctx = make_context({.backend = BackendKind::cpu});
   Model model(ctx, dense_block());
-  const Program apart(model, {.batch = 8, .fuse = false}), in_place(model, {.batch = 8});
+  const Program apart(model, {.batch = 8, .passes = PassSet::unfused()}),
+      in_place(model, {.batch = 8});
   EXPECT_LT(in_place.arena_bytes(), apart.arena_bytes());
 }
 

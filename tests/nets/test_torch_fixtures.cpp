@@ -89,7 +89,11 @@ class TorchFixtures : public testing::TestWithParam<Case> {
     SCOPED_TRACE(prefix + (fuse ? " fused" : " unfused"));
     Model model(ctx, build_net(GetParam().net), GetParam().runner.dtype);
     model.load_state_dict(fixture_.state_dict(model), "the fixture");
-    Program program(model, {.batch = batch, .mode = mode, .fuse = fuse, .dropout = 0.0});
+    Program program(model,
+                    {.batch = batch,
+                     .mode = mode,
+                     .passes = fuse ? PassSet{} : PassSet::unfused(),
+                     .dropout = 0.0});
     const Buffer arena = ctx.allocate(program.arena_bytes());
     const Buffer state = ctx.allocate(sizeof(StepState));
     const StepState start;
