@@ -56,8 +56,8 @@ std::vector<LayerTime> time_layers(StepBench& bench, std::int64_t steps) {
 
 nlohmann::ordered_json bench_net(Context& ctx, const std::string& net, const BenchFlags& flags) {
   Graph graph = build_net(net, flags.options.opts());
-  const Dataset images = random_images(
-      graph.shape(graph.input()), graph.classes(), flags.batch * kBatchesOfImages);
+  const Dataset images =
+      random_images(graph.shape(graph.input()), graph.classes(), flags.batch * kBatchesOfImages);
   StepBench bench(ctx,
                   std::move(graph),
                   images,

@@ -85,8 +85,11 @@ std::vector<FeatureMaps> feature_maps(Model& model,
   Context& ctx = model.context();
   // Fused, a convolution and what follows it have one output, and which ones are fused depends on
   // the device.
-  BatchWalk walk(
-      model, data, scaling, {.batch = 1, .mode = Mode::eval, .backward = false, .passes = PassSet::unfused()}, 1);
+  BatchWalk walk(model,
+                 data,
+                 scaling,
+                 {.batch = 1, .mode = Mode::eval, .backward = false, .passes = PassSet::unfused()},
+                 1);
   const Buffer arena = ctx.allocate(walk.arena_bytes());
   const Buffer state = ctx.allocate(sizeof(StepState));
   const StepState start;
