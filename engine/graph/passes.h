@@ -49,7 +49,7 @@ class PassSet {
   void turn_off(Pass pass) { on_[static_cast<std::size_t>(pass)] = false; }
 
  private:
-  std::array<bool, kPassCount> on_;
+  std::array<bool, kPassCount> on_{};
 };
 
 }  // namespace lamina
