@@ -17,14 +17,9 @@ namespace lamina::cli {
 
 namespace {
 
-struct BenchFlags {
+struct BenchFlags : StepBenchFlags {
   std::vector<std::string> nets;
-  std::string device = "auto", optimizer = "adam", precision = "fp32";
-  std::int64_t batch = 64, threads = 0, steps = 200, warmup = 20;
-  NetFlags options;
-  PassFlags passes;
-  bool json = false, no_winograd = false, no_graph = false, no_layers = false, autotune = false,
-       cpu_time = false;
+  bool json = false, no_graph = false, no_layers = false, cpu_time = false;
 };
 
 constexpr std::int64_t kBatchesOfImages = 16;  // more than the caches of one step hold
@@ -58,15 +53,10 @@ nlohmann::ordered_json bench_net(Context& ctx, const std::string& net, const Ben
   Graph graph = build_net(net, flags.options.opts());
   const Dataset images =
       random_images(graph.shape(graph.input()), graph.classes(), flags.batch * kBatchesOfImages);
-  StepBench bench(ctx,
-                  std::move(graph),
-                  images,
-                  {.batch = flags.batch,
-                   .passes = flags.passes.set(),
-                   .optimizer = flags.optimizer,
-                   .precision = flags.precision,
-                   .record = !flags.no_graph,
-                   .cpu_time = flags.cpu_time});
+  StepBenchOpts opts = flags.opts();
+  opts.record = !flags.no_graph;
+  opts.cpu_time = flags.cpu_time;
+  StepBench bench(ctx, std::move(graph), images, opts);
   for (std::int64_t i = 0; i < flags.warmup; ++i) bench.step();
   std::vector<double> times;
   for (std::int64_t i = 0; i < flags.steps; ++i) times.push_back(bench.step());
@@ -143,13 +133,8 @@ void print_text(const nlohmann::ordered_json& json) {
 }
 
 void bench(const BenchFlags& flags) {
-  LAMINA_CHECK(flags.batch > 0 && flags.steps > 0 && flags.warmup >= 0,
-               "--batch and --steps must be positive.");
-  Context ctx = open_device(flags.device,
-                            {.threads = flags.threads,
-                             .precision = precision_from_name(flags.precision),
-                             .autotune = flags.autotune,
-                             .winograd = !flags.no_winograd});
+  flags.check();
+  Context ctx = flags.open();
   nlohmann::ordered_json all = nlohmann::ordered_json::array();
   for (const std::string& net : flags.nets) {
     const nlohmann::ordered_json json = bench_net(ctx, net, flags);
@@ -164,21 +149,13 @@ void bench(const BenchFlags& flags) {
 void add_bench(CLI::App& app) {
   CLI::App* command = app.add_subcommand("bench", "time whole training steps and each layer");
   auto flags = std::make_shared<BenchFlags>();
+  flags->steps = 200;
+  flags->warmup = 20;
   command->add_option("nets", flags->nets, "network ids")->required();
-  flags->options.add_to(*command);
-  command->add_option("--batch", flags->batch, "images a step");
-  command->add_option("--steps", flags->steps, "timed steps");
-  command->add_option("--warmup", flags->warmup, "steps before");
-  command->add_option("--optimizer,--opt", flags->optimizer, "adam, adamw or sgd");
-  command->add_option("--device", flags->device, "auto, cuda, cpu or ref");
-  command->add_option("--threads", flags->threads, "CPU threads (0: as many as there are)");
-  command->add_option("--precision", flags->precision, "fp32; tf32, bf16 or fp16 with cuda");
-  flags->passes.add_to(*command);
-  command->add_flag("--no-winograd", flags->no_winograd, "convolve directly only");
+  flags->add_to(*command);
   command->add_flag("--no-graph", flags->no_graph, "launch every kernel of every step by itself");
   command->add_flag("--no-layers", flags->no_layers, "leave the table of layers out");
   command->add_flag("--cpu-time", flags->cpu_time, "processor time of all threads, not wall time");
-  command->add_flag("--autotune", flags->autotune, "choose cuDNN's engines by their time");
   command->add_flag("--json", flags->json, "print JSON");
   command->callback([flags] { bench(*flags); });
 }

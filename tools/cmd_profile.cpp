@@ -5,7 +5,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <map>
 #include <nlohmann/json.hpp>
 
 #include "engine/files/atomic_file.h"
@@ -22,12 +21,9 @@ namespace {
 using Json = nlohmann::ordered_json;
 using Spans = std::vector<StepBench::Span>;
 
-struct ProfileFlags {
-  std::string net, data, data_dir, device = "auto", precision = "fp32", optimizer = "adam", trace;
-  std::int64_t batch = 64, threads = 0, steps = 20, warmup = 5;
-  NetFlags options;
-  PassFlags passes;
-  bool no_winograd = false, json = false;
+struct ProfileFlags : StepBenchFlags {
+  std::string net, data, data_dir, trace;
+  bool json = false;
 };
 
 // "conv1.0 forward", "prepare"
@@ -177,12 +173,8 @@ void print_rows(std::vector<Row> rows, double total, const Ceilings& ceilings) {
 }
 
 void profile(const ProfileFlags& flags) {
-  LAMINA_CHECK(flags.batch > 0 && flags.steps > 0 && flags.warmup >= 0,
-               "--batch and --steps must be positive.");
-  Context ctx = open_device(flags.device,
-                            {.threads = flags.threads,
-                             .precision = precision_from_name(flags.precision),
-                             .winograd = !flags.no_winograd});
+  flags.check();
+  Context ctx = flags.open();
   NetOpts opts = flags.options.opts();
   const std::int64_t count = flags.batch * (flags.steps + flags.warmup);
   const auto noise = [&](const Graph& graph) {
@@ -198,14 +190,9 @@ void profile(const ProfileFlags& flags) {
                images.count);
   Graph graph =
       flags.data.empty() ? build_net(flags.net, opts) : build_net_for(flags.net, opts, images);
-  StepBench bench(ctx,
-                  std::move(graph),
-                  images,
-                  {.batch = flags.batch,
-                   .passes = flags.passes.set(),
-                   .optimizer = flags.optimizer,
-                   .precision = flags.precision,
-                   .record = false});
+  StepBenchOpts bench_opts = flags.opts();
+  bench_opts.record = false;
+  StepBench bench(ctx, std::move(graph), images, bench_opts);
   for (std::int64_t i = 0; i < flags.warmup; ++i) bench.step();
   std::vector<double> whole;
   for (std::int64_t i = 0; i < flags.steps; ++i) whole.push_back(bench.step());
@@ -263,20 +250,13 @@ void add_profile(CLI::App& app) {
   CLI::App* command = app.add_subcommand(
       "profile", "where the time of training goes, by layer and pass, and a trace of it");
   auto flags = std::make_shared<ProfileFlags>();
+  flags->steps = 20;
+  flags->warmup = 5;
   command->add_option("net", flags->net, "network id")->required();
-  flags->options.add_to(*command);
+  flags->add_to(*command);
   command->add_option("--data", flags->data, "data set to train on (none: noise)");
   command->add_option("--data-dir", flags->data_dir, "folder to look for it in");
-  command->add_option("--batch", flags->batch, "images a step");
-  command->add_option("--steps", flags->steps, "steps looked at");
-  command->add_option("--warmup", flags->warmup, "steps before");
   command->add_option("--trace", flags->trace, "write a Chrome trace of the steps to this file");
-  command->add_option("--optimizer,--opt", flags->optimizer, "adam, adamw or sgd");
-  command->add_option("--device", flags->device, "auto, cuda, cpu or ref");
-  command->add_option("--threads", flags->threads, "CPU threads (0: as many as there are)");
-  command->add_option("--precision", flags->precision, "fp32; tf32, bf16 or fp16 with cuda");
-  flags->passes.add_to(*command);
-  command->add_flag("--no-winograd", flags->no_winograd, "convolve directly only");
   command->add_flag("--json", flags->json, "print JSON");
   command->callback([flags] { profile(*flags); });
 }

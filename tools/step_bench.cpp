@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tools/step_bench.h"
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
 #include <ctime>
@@ -21,6 +22,36 @@ TrainConfig config_of(const StepBenchOpts& opts) {
 }
 
 }  // namespace
+
+void StepBenchFlags::add_to(CLI::App& command) {
+  options.add_to(command);
+  command.add_option("--batch", batch, "images a step");
+  command.add_option("--steps", steps, "steps that are timed");
+  command.add_option("--warmup", warmup, "steps before");
+  command.add_option("--optimizer,--opt", optimizer, "adam, adamw or sgd");
+  command.add_option("--device", device, "auto, cuda, cpu or ref");
+  command.add_option("--threads", threads, "CPU threads (0: as many as there are)");
+  command.add_option("--precision", precision, "fp32; tf32, bf16 or fp16 with cuda");
+  passes.add_to(command);
+  command.add_flag("--no-winograd", no_winograd, "convolve directly only");
+  command.add_flag("--autotune", autotune, "choose cuDNN's engines by their time");
+}
+
+void StepBenchFlags::check() const {
+  LAMINA_CHECK(batch > 0 && steps > 0 && warmup >= 0, "--batch and --steps must be positive.");
+}
+
+Context StepBenchFlags::open() const {
+  return open_device(device,
+                     {.threads = threads,
+                      .precision = precision_from_name(precision),
+                      .autotune = autotune,
+                      .winograd = !no_winograd});
+}
+
+StepBenchOpts StepBenchFlags::opts() const {
+  return {.batch = batch, .passes = passes.set(), .optimizer = optimizer, .precision = precision};
+}
 
 Dataset random_images(const Shape& sample, std::int64_t classes, std::int64_t count) {
   Dataset dataset{.name = "random",

@@ -13,6 +13,7 @@
 #include "engine/train/evaluate.h"
 #include "engine/train/optimizer.h"
 #include "engine/train/train_step.h"
+#include "tools/common.h"
 
 namespace lamina::cli {
 
@@ -22,6 +23,20 @@ struct StepBenchOpts {
   std::string optimizer = "adam", precision = "fp32";
   bool record = true;     // steps as one CUDA graph
   bool cpu_time = false;  // of all threads, in place of wall time
+};
+
+// What a net is trained with, as flags.
+struct StepBenchFlags {
+  std::string device = "auto", optimizer = "adam", precision = "fp32";
+  std::int64_t batch = 64, threads = 0, steps = 0, warmup = 0;
+  NetFlags options;
+  PassFlags passes;
+  bool no_winograd = false, autotune = false;
+
+  void add_to(CLI::App& command);
+  void check() const;
+  Context open() const;
+  StepBenchOpts opts() const;
 };
 
 // So many images of noise, of the shape that the net takes.
