@@ -71,6 +71,11 @@ inline ValueId basic_conv2d(Graph& g,
   return nn::relu(g, "relu", x, relu);
 }
 
+// Filters of a GoogLeNet block: 1x1; 1x1 and 3x3; 1x1 and 5x5 (or 3x3); behind the pooling.
+struct InceptionFilters {
+  std::int64_t one, three_in, three, five_in, five, pool;
+};
+
 // torchvision's transform_input: images normalised with ImageNet's mean and deviation become
 // (x - 0.5) / 0.5, which the nets converted from TensorFlow were trained on.
 inline ValueId imagenet_to_half(Graph& g, ValueId x) {

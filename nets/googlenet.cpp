@@ -12,11 +12,6 @@ using namespace nets_detail;
 
 namespace {
 
-// Filters of one Inception block: 1x1; 1x1 and 3x3; 1x1 and 5x5 (or 3x3); behind the pooling.
-struct Filters {
-  std::int64_t one, three_in, three, five_in, five, pool;
-};
-
 // What differs between the two definitions.
 struct Style {
   bool batch_norm = false;
@@ -34,8 +29,11 @@ struct Style {
   }
 };
 
-ValueId inception(
-    Graph& g, const std::string& name, ValueId x, const Filters& filters, const Style& style) {
+ValueId inception(Graph& g,
+                  const std::string& name,
+                  ValueId x,
+                  const InceptionFilters& filters,
+                  const Style& style) {
   const auto block = g.scope(name, "Inception");
   std::vector<ValueId> branches{style.conv(g, "branch1", x, {.k = filters.one})};
   {
@@ -61,7 +59,7 @@ ValueId inception(
 // The layers up to the last block. tap(x, name) sees the output of every block.
 template <class Tap>
 ValueId trunk(Graph& g, ValueId x, const Style& style, std::int64_t last_pool, const Tap& tap) {
-  const auto block = [&](const char* name, const Filters& filters) {
+  const auto block = [&](const char* name, const InceptionFilters& filters) {
     x = inception(g, name, x, filters, style);
     tap(x, name);
   };

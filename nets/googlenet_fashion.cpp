@@ -20,10 +20,6 @@ enum class Variant {
   asymmetric,      // 1x3 and 3x1 in place of each 3x3
 };
 
-struct Filters {
-  std::int64_t one, three_in, three, five_in, five, pool;
-};
-
 // 1x3 pads both axes and 3x1 none, so that the rows added by the first are taken by the second.
 ValueId row_then_column(Graph& g, const std::string& name, int first, ValueId x, std::int64_t k) {
   x = conv_relu(g, name + std::to_string(first), x, {.k = k, .kernel = {1, 3}, .pad = 1});
@@ -33,7 +29,7 @@ ValueId row_then_column(Graph& g, const std::string& name, int first, ValueId x,
 ValueId inception(Graph& g,
                   const std::string& name,
                   ValueId x,
-                  const Filters& filters,
+                  const InceptionFilters& filters,
                   Variant variant,
                   const NetOpts& opts) {
   const char* const type = variant == Variant::asymmetric       ? "Inception2"
@@ -85,7 +81,7 @@ ValueId trunk(Graph& g, Variant variant, const NetOpts& opts) {
     if (normed) x = nn::batch_norm2d(g, next(), x);
     x = nn::max_pool2d(g, next(), x, pool);  // 192 x 12 x 12
   }
-  const std::vector<std::vector<Filters>> stages{
+  const std::vector<std::vector<InceptionFilters>> stages{
       {{64, 96, 128, 16, 32, 32}, {128, 128, 192, 32, 96, 64}},
       {{192, 96, 208, 16, 48, 64},
        {160, 112, 224, 24, 64, 64},
@@ -96,7 +92,7 @@ ValueId trunk(Graph& g, Variant variant, const NetOpts& opts) {
   for (std::size_t i = 0; i < stages.size(); ++i) {
     const auto stage = g.scope(std::to_string(i + 2), "Sequential");
     Numbers next;
-    for (const Filters& filters : stages[i]) {
+    for (const InceptionFilters& filters : stages[i]) {
       x = inception(g, next(), x, filters, variant, opts);
       if (normed) x = nn::batch_norm2d(g, next(), x);
     }

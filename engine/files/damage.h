@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -9,6 +10,9 @@
 #include "engine/core/error.h"
 
 namespace lamina {
+
+// A tensor with more dimensions is taken for damage.
+inline constexpr std::size_t kMostDims = 32;
 
 // A name out of the file, fit for a terminal: short and without control characters.
 std::string printable(std::string_view name);

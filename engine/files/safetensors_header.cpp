@@ -20,7 +20,6 @@ namespace {
 using nlohmann::json;
 
 constexpr std::string_view kMetadata = "__metadata__";
-constexpr std::size_t kMostDims = 32;
 constexpr std::array<std::pair<std::string_view, DType>, 7> kDtypes{{{"F32", DType::f32},
                                                                      {"F64", DType::f64},
                                                                      {"BF16", DType::bf16},

@@ -18,7 +18,6 @@ namespace {
 
 using Kind = PickleValue::Kind;
 
-constexpr std::size_t kMostDims = 32;
 constexpr std::string_view kTensor = "torch._utils _rebuild_tensor_v2";
 constexpr std::string_view kParameter = "torch._utils _rebuild_parameter";
 

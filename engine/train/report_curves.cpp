@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include <fmt/core.h>
 
@@ -17,8 +16,6 @@ constexpr std::size_t kMostStepPoints = 240;
 constexpr std::size_t kMostOpenRows = 12;
 // Of so few classes, the right one is among five nearly always.
 constexpr std::size_t kFewClasses = 10;
-// Losses that fall further than this by a factor are drawn on a logarithmic axis.
-constexpr double kLinearSpan = 20;
 
 std::string figure(std::string_view title, const LineChart& chart, const std::string& caption) {
   return fmt::format("<figure><h3>{}</h3>\n{}<figcaption>{}</figcaption></figure>\n",
@@ -93,16 +90,6 @@ std::string accuracy5_figure(const RunReport& report) {
       report, "Accuracy in the first five", &EpochRow::train_acc5, &EpochRow::val_acc5);
 }
 
-bool spans_decades(const std::vector<ChartPoint>& points) {
-  double low = std::numeric_limits<double>::infinity(), high = 0;
-  for (const ChartPoint& point : points) {
-    if (!std::isfinite(point.y)) continue;
-    low = std::min(low, point.y);
-    high = std::max(high, point.y);
-  }
-  return low > 0 && high > kLinearSpan * low;
-}
-
 std::string step_loss_figure(const RunReport& report) {
   const auto& losses = report.step_losses;
   LineChart chart{.description = "Training loss by optimizer step",
@@ -131,7 +118,7 @@ std::string step_loss_figure(const RunReport& report) {
     caption = fmt::format("Line: mean of about {} recorded steps. Band: lowest to highest of them.",
                           losses.size() / kMostStepPoints);
   }
-  chart.log_y = spans_decades(points);
+  chart.log_y = spans_decades(chart);
   chart.markers = points.size() == 1;  // which is no line
   if (chart.log_y) caption += " Logarithmic axis.";
   return figure("Loss by step", chart, caption);

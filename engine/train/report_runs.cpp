@@ -2,8 +2,6 @@
 #include "engine/train/report_runs.h"
 
 #include <algorithm>
-#include <cmath>
-#include <limits>
 
 #include <fmt/core.h>
 
@@ -17,9 +15,6 @@ namespace {
 
 using Runs = std::span<const SavedRun>;
 using Numbers = std::vector<std::size_t>;  // of runs, in the order of the table
-
-// Losses that fall further than this by a factor are drawn on a logarithmic axis.
-constexpr double kLinearSpan = 20;
 
 // Those whose curves are drawn, by number: all where there is room, else those of the highest
 // accuracy.
@@ -67,18 +62,6 @@ std::string what_is_drawn(Runs runs, const Numbers& drawn) {
   if (count == 0) return "On the validation images.";
   if (count == drawn.size()) return "On the training images: no run was validated.";
   return "On the validation images; without them, on the training images: " + without + ".";
-}
-
-bool spans_decades(const LineChart& chart) {
-  double low = std::numeric_limits<double>::infinity(), high = 0;
-  for (const ChartLine& line : chart.lines) {
-    for (const ChartPoint& point : line.points) {
-      if (!std::isfinite(point.y)) continue;
-      low = std::min(low, point.y);
-      high = std::max(high, point.y);
-    }
-  }
-  return low > 0 && high > kLinearSpan * low;
 }
 
 std::string figure(const char* title, const LineChart& chart, const std::string& caption) {

@@ -15,6 +15,9 @@
 namespace lamina {
 namespace {
 
+// Lines that fall or rise further than this by a factor need a logarithmic axis.
+constexpr double kLinearSpan = 20;
+
 // In the units of the view box; the style sheet scales the type, not these.
 constexpr double kWidth = 480, kHeight = 260;
 constexpr double kLeft = 58, kRight = 390, kTop = 22, kBottom = 232;
@@ -310,6 +313,18 @@ std::string chart_key_svg(std::size_t number) {
       "<line class=\"line line{}\" x1=\"1\" x2=\"39\" y1=\"6\" y2=\"6\"/>{}</svg>",
       number,
       marker_svg(number, 20, 6, ""));
+}
+
+bool spans_decades(const LineChart& chart) {
+  double low = std::numeric_limits<double>::infinity(), high = 0;
+  for (const ChartLine& line : chart.lines) {
+    for (const ChartPoint& point : line.points) {
+      if (!std::isfinite(point.y)) continue;
+      low = std::min(low, point.y);
+      high = std::max(high, point.y);
+    }
+  }
+  return low > 0 && high > kLinearSpan * low;
 }
 
 }  // namespace lamina

@@ -40,6 +40,9 @@ struct LineChart {
 
 std::string line_chart_svg(const LineChart& chart);
 
+// Whether the lines fall or rise so far, and stay above 0, that only a logarithmic axis shows all.
+bool spans_decades(const LineChart& chart);
+
 inline constexpr std::size_t kMostChartLines = 12;
 
 // A sample of line `number` with its marker, for a legend outside of the chart.
