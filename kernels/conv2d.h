@@ -62,6 +62,8 @@ class Conv2d {
                              void* workspace) = 0;
 
   virtual std::string describe() const = 0;  // the implementation chosen, for the plan table
+  // Operands that the passes planned copy into another layout; for the plan table too.
+  virtual int reorders() const { return 0; }
 };
 
 using make_conv2d_fn = std::unique_ptr<Conv2d>(Context& ctx, const Conv2dDesc& desc);

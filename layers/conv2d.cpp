@@ -40,6 +40,7 @@ class Conv2dOp : public LayerOp {
     if (t.dx[0]) plan_->backward_data(t.dy, t.p[0], t.dx[0], t.workspace);
   }
   std::string describe() const override { return plan_->describe(); }
+  int reorders() const override { return plan_->reorders(); }
 
  private:
   Tensor bias(const std::vector<Tensor>& p) const { return bias_ ? p[1] : Tensor{}; }

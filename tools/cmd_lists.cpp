@@ -105,7 +105,8 @@ Json plan_json(const Plan& plan) {
                     {"output", row.output.to_string()},
                     {"implementation", row.implementation},
                     {"output_bytes", row.output_bytes},
-                    {"workspace_bytes", row.workspace_bytes}});
+                    {"workspace_bytes", row.workspace_bytes},
+                    {"reorders", row.reorders}});
   }
   for (const PassNote& note : plan.notes)
     notes.push_back({{"pass", info_of(note.pass).name}, {"did", note.text}});

@@ -96,6 +96,8 @@ class LayerOp {
   virtual bool takes_slice(std::size_t /*input*/) const { return false; }
   virtual bool makes_slice() const { return false; }
   virtual std::string describe() const { return {}; }  // the implementation, for the plan table
+  // Operands that are copied into another layout in a step; for the plan table too.
+  virtual int reorders() const { return 0; }
 };
 
 class Layer {

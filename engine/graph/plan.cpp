@@ -27,7 +27,8 @@ Plan plan_of(const Model& model, const Program& program) {
          .implementation = program.implementation(i),
          .output = output,
          .output_bytes = static_cast<std::size_t>(output.numel()) * size_of(model.compute_dtype()),
-         .workspace_bytes = program.workspace_of(i)});
+         .workspace_bytes = program.workspace_of(i),
+         .reorders = program.reorders_of(i)});
   }
   for (const Lifetime& item : program.memory()) plan.unshared_bytes += align_up(item.bytes);
   return plan;
@@ -37,9 +38,11 @@ std::string plan_table(const Plan& plan) {
   std::size_t width = 5;
   for (const PlanRow& row : plan.rows) width = std::max(width, row.name.size());
   const auto line = [&](const auto&... cells) {
-    return fmt::format("  {:<{}}  {:<18}{:<20}{:>9}{:>13}  {}\n", cells...);
+    return fmt::format("  {:<{}}  {:<18}{:<20}{:>9}{:>14}{:>10}  {}\n", cells...);
   };
-  std::string text = line("layer", width, "type", "output", "MB", "workspace MB", "implementation");
+  std::string text =
+      line("layer", width, "type", "output", "MB", "workspace MB", "reorders", "implementation");
+  int reorders = 0;
   for (const PlanRow& row : plan.rows) {
     text += line(row.name,
                  width,
@@ -47,9 +50,12 @@ std::string plan_table(const Plan& plan) {
                  row.output.to_string(),
                  fmt::format("{:.2f}", mb(row.output_bytes)),
                  fmt::format("{:.2f}", mb(row.workspace_bytes)),
+                 row.reorders,
                  row.implementation);
+    reorders += row.reorders;
     while (text.ends_with(" \n")) text.erase(text.size() - 2, 1);
   }
+  text += fmt::format("Reorders in a step (operands copied into another layout): {}\n", reorders);
   for (std::size_t i = 0; i < kPassCount; ++i) {
     const auto pass = static_cast<Pass>(i);
     const auto did = [&](const PassNote& note) { return note.pass == pass; };

@@ -14,6 +14,7 @@ struct PlanRow {
   std::string name, type, implementation;  // type: PyTorch's
   Shape output;
   std::size_t output_bytes = 0, workspace_bytes = 0;
+  int reorders = 0;  // operands copied into another layout in a step
 };
 
 struct Plan {

@@ -340,6 +340,10 @@ std::size_t Program::workspace_of(std::size_t node) const {
   return steps_[node].op ? steps_[node].op->workspace_bytes() : 0;
 }
 
+int Program::reorders_of(std::size_t node) const {
+  return steps_[node].op ? steps_[node].op->reorders() : 0;
+}
+
 std::string Program::implementation(std::size_t node) const {
   if (!steps_[node].op) return "view";
   const Node& n = graph_.nodes()[node];

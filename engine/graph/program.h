@@ -67,8 +67,10 @@ class Program {
   const std::vector<Lifetime>& memory() const { return lifetimes_; }
   std::size_t workspace_bytes() const { return workspace_bytes_; }  // that of the layers in turn
   const std::vector<PassNote>& notes() const { return notes_; }     // what the passes did
-  // Of graph().nodes()[node]: the implementation, and the workspace it asks for.
+  // Of graph().nodes()[node]: the implementation, the operands that it copies into another layout
+  // in a step, and the workspace it asks for.
   std::string implementation(std::size_t node) const;
+  int reorders_of(std::size_t node) const;
   std::size_t workspace_of(std::size_t node) const;
 
  private:

@@ -32,7 +32,7 @@ class LinearConv2d final : public NamedConv2d {
   std::size_t workspace_bytes() const override { return linear_->workspace_bytes(); }
   Conv2dNames names() const override {
     const std::string name = "linear " + linear_->describe();
-    return {name, name, name};
+    return {{name}, {name}, {name}};
   }
 
   void forward(const Tensor& x,
@@ -231,10 +231,16 @@ Conv2dPasses passes_of(const Conv2dDesc& desc, bool winograd) {
 
 std::string NamedConv2d::describe() const {
   const Conv2dNames n = names();
-  std::string text = n.forward;
-  if (!n.data.empty() && n.data != n.forward) text += ", data " + n.data;
-  if (!n.weights.empty() && n.weights != n.forward) text += ", weights " + n.weights;
+  const std::string &forward = n.forward.name, &data = n.data.name, &weights = n.weights.name;
+  std::string text = forward;
+  if (!data.empty() && data != forward) text += ", data " + data;
+  if (!weights.empty() && weights != forward) text += ", weights " + weights;
   return text;
+}
+
+int NamedConv2d::reorders() const {
+  const Conv2dNames n = names();
+  return n.forward.reorders + n.data.reorders + n.weights.reorders;
 }
 
 bool linear_conv2d_can_run(const Conv2dDesc& d) {

@@ -86,7 +86,7 @@ class DnnlConv2d final : public NamedConv2d {
     if (desc_.backward_data) plan_data();
     if (desc_.backward_weights) {
       weight_gradient_ = {ctx_, desc_, desc_.bias && !sums_bias()};
-      names_.weights = weight_gradient_.name();
+      names_.weights = {weight_gradient_.name(), weight_gradient_.reorders()};
       needs(weight_gradient_.workspace_bytes());
       if (sums_bias()) needs(bias_.scratch_bytes());
     }
@@ -103,34 +103,36 @@ class DnnlConv2d final : public NamedConv2d {
   void plan_forward() {
     const auto pd = forward_pd_of(desc_);
     const dnnl::memory::desc ours = dnnl_filters(desc_).ours, wanted = pd.weights_desc();
-    names_.forward = fmt::format("oneDNN {}", pd.impl_info_str());
-    if (!splits_sums(names_.forward)) {
+    const std::string name = fmt::format("oneDNN {}", pd.impl_info_str());
+    if (!splits_sums(name)) {
       forward_ = forward_call(desc_, pd, ours);
+      names_.forward = {name, forward_.reorders()};
       needs(forward_.workspace_bytes());
       return;
     }
-    names_.forward += " by image";
     forward_by_image_ = {ctx_, desc_.x, desc_.y(), ours, wanted, [&] {
                            const Conv2dDesc one = one_image();
                            return forward_call(one, forward_pd_of(one), wanted);
                          }};
+    names_.forward = {name + " by image", forward_by_image_.reorders()};
     needs(forward_by_image_.workspace_bytes());
   }
 
   void plan_data() {
     const auto pd = data_pd_of(desc_);
     const dnnl::memory::desc ours = dnnl_filters(desc_).ours, wanted = pd.weights_desc();
-    names_.data = fmt::format("oneDNN {}", pd.impl_info_str());
-    if (!splits_sums(names_.data)) {
+    const std::string name = fmt::format("oneDNN {}", pd.impl_info_str());
+    if (!splits_sums(name)) {
       backward_data_ = data_call(desc_, pd, ours);
+      names_.data = {name, backward_data_.reorders()};
       needs(backward_data_.workspace_bytes());
       return;
     }
-    names_.data += " by image";
     data_by_image_ = {ctx_, desc_.y(), desc_.x, ours, wanted, [&] {
                         const Conv2dDesc one = one_image();
                         return data_call(one, data_pd_of(one), wanted);
                       }};
+    names_.data = {name + " by image", data_by_image_.reorders()};
     needs(data_by_image_.workspace_bytes());
   }
 

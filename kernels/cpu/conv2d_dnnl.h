@@ -69,6 +69,7 @@ class DnnlWeightGradient {
 
   std::size_t workspace_bytes() const { return workspace_bytes_; }
   const std::string& name() const { return name_; }
+  int reorders() const { return workers_.front().usual.reorders() + (collect_ ? 1 : 0); }
 
   // db: null where nobody wants it, or it is not this primitive's.
   void run(const float* x, const float* dy, float* dw, float* db, void* workspace);

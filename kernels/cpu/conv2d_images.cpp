@@ -181,7 +181,7 @@ class ImagesConv2d final : public NamedConv2d {
 
   Conv2dNames names() const override {
     const auto name = [](bool planned, const BlockSize& block) {
-      return planned ? fmt::format("images {}x{}", block.a, block.b) : std::string{};
+      return Conv2dPass{planned ? fmt::format("images {}x{}", block.a, block.b) : std::string{}};
     };
     return {name(true, forward_.block),
             name(desc_.backward_data, backward_.block),

@@ -20,14 +20,19 @@ struct Conv2dPasses {
   Conv2dImpl forward, data, weights;
 };
 
-// An implementation, with a name for each pass.
+// An implementation, with a name for each pass and the operands that it reorders.
+struct Conv2dPass {
+  std::string name;
+  int reorders = 0;
+};
 struct Conv2dNames {
-  std::string forward, data, weights;
+  Conv2dPass forward, data, weights;
 };
 class NamedConv2d : public Conv2d {
  public:
   virtual Conv2dNames names() const = 0;
   std::string describe() const final;
+  int reorders() const final;
 };
 
 // Our own kernels for few channels (conv2d_images.cpp).

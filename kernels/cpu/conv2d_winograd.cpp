@@ -78,7 +78,9 @@ class WinogradConv2d final : public NamedConv2d {
   }
 
   std::size_t workspace_bytes() const override { return workspace_bytes_; }
-  Conv2dNames names() const override { return {"Winograd 4x4", "Winograd 4x4", "Winograd 4x4"}; }
+  Conv2dNames names() const override {
+    return {{"Winograd 4x4"}, {"Winograd 4x4"}, {"Winograd 4x4"}};
+  }
 
   void forward(const Tensor& x,
                const Tensor& w,

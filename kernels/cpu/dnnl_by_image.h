@@ -29,6 +29,7 @@ class DnnlByImage {
   explicit operator bool() const { return ctx_ != nullptr; }
 
   std::size_t workspace_bytes() const { return workspace_bytes_; }
+  int reorders() const { return (filter_bytes_ > 0 ? 1 : 0) + workers_.front().call.reorders(); }
 
   // bias: null for a pass without one.
   void run(const float* in, const float* w, const float* bias, float* out, void* workspace);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernels/cpu/dnnl_call.h"
 
+#include <algorithm>
+
 namespace lamina::cpu {
 namespace {
 
@@ -48,6 +50,11 @@ void DnnlCall::bind(const dnnl::engine& engine, const Operand& operand, bool out
   }
   args_.insert({operand.arg, b.inner ? b.inner : b.ours});
   bindings_.push_back(std::move(b));
+}
+
+int DnnlCall::reorders() const {
+  return static_cast<int>(std::count_if(
+      bindings_.begin(), bindings_.end(), [](const Binding& b) { return bool{b.inner}; }));
 }
 
 void DnnlCall::run(dnnl::stream& stream,

@@ -29,6 +29,7 @@ class DnnlCall {
            const std::vector<Operand>& outputs);
 
   bool planned() const { return !bindings_.empty(); }
+  int reorders() const;  // operands that go through the workspace
   std::size_t workspace_bytes() const { return workspace_bytes_; }
 
   // `pointers`: one for each operand, inputs first.

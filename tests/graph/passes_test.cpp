@@ -89,6 +89,17 @@ TEST(Passes, ThePlanNamesEveryLayerAndPass) {
   EXPECT_NE(table.find("takes in"), std::string::npos);
 }
 
+// oneDNN takes the filters of wide convolutions in blocks of channels; our kernels take all as it is.
+TEST(Passes, ThePlanCountsReorders) {
+  int reorders = 0;
+  for (const PlanRow& row : plan_without("resnet50", {}).rows) {
+    if (row.implementation.find("oneDNN") == std::string::npos)
+      EXPECT_EQ(row.reorders, 0) << row.name << ": " << row.implementation;
+    reorders += row.reorders;
+  }
+  EXPECT_GT(reorders, 0);
+}
+
 // Where memory lies changes no bit; a fused sum or activation rounds at other places.
 class OnePassOff : public testing::TestWithParam<std::string> {};
 
