@@ -110,7 +110,7 @@ stage_bench() {
     # shellcheck disable=SC2064
     trap "kill $!" EXIT
   fi
-  run python3 tools/bench_torch_gpu.py lenet_bn --batch 64 "${options[@]}"
+  run python3 tools/bench_compare_torch_gpu.py lenet_bn --batch 64 "${options[@]}"
 }
 
 # --- accuracy ------------------------------------------------------------------------------------

@@ -1,8 +1,8 @@
 # Times one training step on a GPU in PyTorch and in `lamina bench`, taking turns in one run.
 #
-#   python3 tools/bench_torch_gpu.py lenet_bn --batch 64 --json bench.json
+#   python3 tools/bench_compare_torch_gpu.py lenet_bn --batch 64 --json bench.json
 #
-# The step is that of bench_torch.py; the data set lies in the GPU's memory on both sides. PyTorch:
+# The step is that of bench_compare_torch.py; the data set lies in the GPU's memory on both sides. PyTorch:
 #   eager     its own kernels, one launch each, the fused Adam
 #   compiled  torch.compile over forward and loss, with the CUDA graphs of mode reduce-overhead or
 #             max-autotune; the fused Adam
@@ -25,7 +25,7 @@ import sys
 import threading
 import time
 
-import bench_torch
+import bench_compare_torch
 import torch_python
 
 # Mode, precision, memory format, and the mode of torch.compile where one is used.
@@ -108,7 +108,7 @@ def alternate(args, workers, deadline):
         for precision, runs in list(lamina.items()):
             try:
                 if not isinstance(runs, str):
-                    runs.append(bench_torch.time_lamina(args, args.device,
+                    runs.append(bench_compare_torch.time_lamina(args, args.device,
                                                         (*options, "--precision", precision)))
             except SystemExit as error:
                 lamina[precision] = str(error)
@@ -127,7 +127,7 @@ def rows_of(args, workers, lamina):
         row = {"side": "torch", "mode": mode, "precision": precision, "format": layout,
                "compile": compile_mode, **each.about}
         if each.runs and not each.error:
-            row.update(bench_torch.summarise(f"PyTorch {each.name}", each.runs, args.batch))
+            row.update(bench_compare_torch.summarise(f"PyTorch {each.name}", each.runs, args.batch))
         else:
             row.update(name=f"PyTorch {each.name}", error=each.error)
         rows.append(row)
@@ -135,7 +135,7 @@ def rows_of(args, workers, lamina):
         name = f"lamina {precision}"
         rows.append({"side": "lamina", "precision": precision,
                      **({"name": name, "error": runs} if isinstance(runs, str) else
-                        bench_torch.summarise(name, runs, args.batch))})
+                        bench_compare_torch.summarise(name, runs, args.batch))})
     return rows
 
 

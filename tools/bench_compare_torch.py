@@ -1,9 +1,9 @@
 # Times one training step in PyTorch and in `lamina bench`, side by side: rounds of both alternate
 # in one run, so that whatever else the machine does hits both.
 #
-#   python3 tools/bench_torch.py lenet_bn --batch 64 --threads 2
-#   python3 tools/bench_torch.py resnet18:16:160 vgg16:4 --classes 10 --rounds 3
-#   python3 tools/bench_torch.py --table a.json b.json    # what --json has kept, for docs/performance.md
+#   python3 tools/bench_compare_torch.py lenet_bn --batch 64 --threads 2
+#   python3 tools/bench_compare_torch.py resnet18:16:160 vgg16:4 --classes 10 --rounds 3
+#   python3 tools/bench_compare_torch.py --table a.json b.json    # what --json has kept, for docs/performance.md
 #
 # A net is NAME, NAME:BATCH or NAME:BATCH:SIZE; --batch and --size count for those that name none.
 # One step, on both sides, fp32: gather a batch of uint8 images and labels from a data set of 16
