@@ -6,7 +6,7 @@ import time
 
 import torch
 
-import bench_compare_torch
+from bench_compare_torch import MEAN, STDDEV, random_data
 import torch_nets
 
 WARM_UP = 30  # steps, or as many as fit into the seconds of a timing; two at least
@@ -18,7 +18,7 @@ def make_step(job):
     layout = {"contiguous": torch.contiguous_format,
               "channels_last": torch.channels_last}[job["format"]]
     batch = job["batch"]
-    images, labels, order = bench_compare_torch.random_data(job["net"], batch, job["size"], job["classes"])
+    images, labels, order = random_data(job["net"], batch, job["size"], job["classes"])
     net = torch_nets.build(job["net"], size=job["size"], classes=job["classes"])
     net = net.train().to(memory_format=layout)
     loss_function = torch_nets.loss_of(job["net"])
@@ -32,8 +32,8 @@ def make_step(job):
     def step(number):
         start = number * batch % len(order)
         chosen = order[start:start + batch]
-        x = images[chosen].float().mul_(1 / (255 * bench_compare_torch.STDDEV))
-        x = x.sub_(bench_compare_torch.MEAN / bench_compare_torch.STDDEV)
+        x = images[chosen].float().mul_(1 / (255 * STDDEV))
+        x = x.sub_(MEAN / STDDEV)
         optimizer.zero_grad(set_to_none=True)
         loss = loss_function(forward(x.contiguous(memory_format=layout)), labels[chosen])
         loss.backward()

@@ -7,7 +7,7 @@ import time
 
 import torch
 
-import bench_compare_torch
+from bench_compare_torch import MEAN, STDDEV, random_data
 import torch_nets
 
 CAPTURED = 8  # steps in one graph, as many as lamina records
@@ -27,7 +27,7 @@ class Step:
         layout = layout[job["format"]]
         device = torch.device(job["device"])
         self.images, self.labels, self.order = (
-            data.to(device) for data in bench_compare_torch.random_data(job["net"], job["batch"]))
+            data.to(device) for data in random_data(job["net"], job["batch"]))
         self.layout, self.cursor = layout, 0
         self.place = torch.arange(job["batch"], device=device)  # for the captured step
         net = torch_nets.build(job["net"]).train().to(device, memory_format=layout)
@@ -60,8 +60,8 @@ class Step:
 
     def one(self):
         chosen = self.choose()
-        x = self.images[chosen].float().mul_(1 / (255 * bench_compare_torch.STDDEV))
-        x = x.sub_(bench_compare_torch.MEAN / bench_compare_torch.STDDEV).contiguous(memory_format=self.layout)
+        x = self.images[chosen].float().mul_(1 / (255 * STDDEV))
+        x = x.sub_(MEAN / STDDEV).contiguous(memory_format=self.layout)
         self.optimizer.zero_grad(set_to_none=True)
         if self.job["mode"] == "compiled" and hasattr(torch.compiler, "cudagraph_mark_step_begin"):
             torch.compiler.cudagraph_mark_step_begin()
