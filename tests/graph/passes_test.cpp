@@ -89,7 +89,8 @@ TEST(Passes, ThePlanNamesEveryLayerAndPass) {
   EXPECT_NE(table.find("takes in"), std::string::npos);
 }
 
-// oneDNN takes the filters of wide convolutions in blocks of channels; our kernels take all as it is.
+// oneDNN takes the filters of wide convolutions in blocks of channels; our kernels take all as it
+// is.
 TEST(Passes, ThePlanCountsReorders) {
   int reorders = 0;
   for (const PlanRow& row : plan_without("resnet50", {}).rows) {

@@ -85,8 +85,11 @@ void say_where() {
 bool same_wait(const Thread& a, const Thread& b) {
   if (a.state != b.state) return false;
   if (a.state == State::left) return true;
-  return a.mask == b.mask && a.site.line() == b.site.line() && a.site.column() == b.site.column() &&
-         std::strcmp(a.site.file_name(), b.site.file_name()) == 0;
+  if (a.mask != b.mask || a.site.line() != b.site.line() || a.site.column() != b.site.column())
+    return false;
+  const char* const file = a.site.file_name();
+  return file == b.site.file_name() ||
+         std::strcmp(file, b.site.file_name()) == 0;  // mostly the same
 }
 
 [[noreturn]] void die_divergent() {
