@@ -35,9 +35,12 @@ class Conv2dOp : public LayerOp {
   void forward(const Bound& t) override {
     plan_->forward(t.x[0], t.p[0], bias(t.p), t.y, t.workspace);
   }
-  void backward(const Bound& t) override {
+  bool has_backward_weights() const override { return true; }
+  void backward_weights(const Bound& t) override {
     plan_->backward_weights(t.x[0], t.y, t.dy, t.dp[0], bias(t.dp), t.workspace);
-    if (t.dx[0]) plan_->backward_data(t.dy, t.p[0], t.dx[0], t.workspace);
+  }
+  void backward(const Bound& t) override {
+    plan_->backward_data(t.dy, t.p[0], t.dx[0], t.workspace);
   }
   std::string describe() const override { return plan_->describe(); }
   int reorders() const override { return plan_->reorders(); }

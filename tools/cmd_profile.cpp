@@ -8,10 +8,10 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/files/atomic_file.h"
-#include "kernels/suite/measure.h"
 #include "nets/registry.h"
 #include "tools/commands.h"
 #include "tools/common.h"
+#include "tools/pass_work.h"
 #include "tools/step_bench.h"
 
 namespace lamina::cli {
@@ -31,51 +31,10 @@ std::string label(const std::string& name, const std::string& pass) {
   return pass.empty() || pass == name ? name : name + " " + pass;
 }
 
-// What a pass of a layer has to do at least: multiply-adds count twice; every operand is read and
-// every result written once.
-struct Work {
-  double flops = 0, bytes = 0;
-};
-
-Work forward_work(const Node& node, const Bound& t) {
-  Work work;
-  const auto specs = node.layer->params(std::vector<Shape>{t.x[0].shape});
-  for (std::size_t i = 0; i < t.p.size(); ++i) {
-    work.bytes += static_cast<double>(t.p[i].bytes());
-    if (specs[i].is_matrix())
-      work.flops += 2 * static_cast<double>(specs[i].numel() * t.y.numel() / t.y.shape.c);
-  }
-  for (const Tensor& x : t.x) work.bytes += static_cast<double>(x.bytes());
-  work.bytes += static_cast<double>(t.y.bytes());
-  return work;
-}
-
-Work backward_work(const Node& node, const Bound& t) {
-  const double product = forward_work(node, t).flops;
-  Work work{.flops = product, .bytes = static_cast<double>(t.dy.bytes())};  // dw
-  for (std::size_t i = 0; i < t.x.size(); ++i) {
-    if (node.layer->backward_reads_x(i)) work.bytes += static_cast<double>(t.x[i].bytes());
-    if (t.dx[i]) work.bytes += static_cast<double>(t.dx[i].bytes());
-  }
-  if (node.layer->backward_reads_y()) work.bytes += static_cast<double>(t.y.bytes());
-  if (t.dx[0]) work.flops += product;
-  for (std::size_t i = 0; i < t.p.size(); ++i)
-    work.bytes += static_cast<double>((t.dx[0] ? t.p[i].bytes() : 0) + t.dp[i].bytes());
-  return work;
-}
-
-struct Ceilings {
-  double gbps, tflops;
-  // Milliseconds below which this machine cannot go.
-  double floor_ms(const Work& work) const {
-    return std::max(work.bytes / gbps / 1e6, work.flops / tflops / 1e9);
-  }
-};
-
 struct Row {
   std::string name, pass, type;
   double ms = 0;
-  Work work;
+  PassWork work;
 };
 
 // The median time of every pass, in the order of a step.
@@ -89,12 +48,9 @@ std::vector<Row> rows_of(const Program& program, const std::vector<Spans>& steps
   }
   const auto& nodes = program.graph().nodes();
   for (Row& row : rows) {
-    for (std::size_t i = 0; i < nodes.size(); ++i) {
-      if (nodes[i].name != row.name) continue;
-      const Bound& t = program.tensors_of(i);
-      row.type = nodes[i].layer->type();
-      row.work = row.pass == "forward" ? forward_work(nodes[i], t) : backward_work(nodes[i], t);
-    }
+    row.work = work_of(program, row.name, row.pass);
+    for (const Node& node : nodes)
+      if (node.name == row.name) row.type = node.layer->type();
   }
   return rows;
 }
@@ -197,13 +153,11 @@ void profile(const ProfileFlags& flags) {
   std::vector<double> whole;
   for (std::int64_t i = 0; i < flags.steps; ++i) whole.push_back(bench.step());
   std::vector<Spans> steps;
-  ctx.device().begin_range("profile", "steps");  // docs/profiling.md: what profilers may wait for
+  ctx.device().begin_profile();
   for (std::int64_t i = 0; i < flags.steps; ++i) steps.push_back(bench.step_by_layers());
-  ctx.device().end_range();
+  ctx.device().end_profile();
 
-  suite::Stopwatch watch(ctx);
-  const DType dtype = bench.program().input().dtype;
-  const Ceilings ceilings{watch.copy_gbps(), watch.matmul_tflops(dtype)};
+  const Ceilings ceilings = measure_ceilings(ctx, bench.program().input().dtype);
   const std::vector<Row> rows = rows_of(bench.program(), steps);
   double passes = 0, floors = 0;
   for (const Row& row : rows) passes += row.ms, floors += ceilings.floor_ms(row.work);

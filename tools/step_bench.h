@@ -56,7 +56,7 @@ class StepBench {
   // "optimizer". The device is waited for around each of them.
   struct Span {
     std::string name;
-    const char* pass;   // "forward", "backward", "loss", or ""
+    const char* pass;   // as Program's observer calls it, or ""
     double begin, end;  // ms, from an arbitrary time on
   };
   std::vector<Span> step_by_layers();

@@ -48,6 +48,9 @@ class Device {
   // Names what is launched until end_range(), for profilers: a layer and its pass. Ranges nest.
   virtual void begin_range(std::string_view, std::string_view) {}
   virtual void end_range() {}
+  // What lies between the two is what a profiler that was told to wait looks at.
+  virtual void begin_profile() {}
+  virtual void end_profile() {}
 
   // Between the two, ops are listed and nothing runs; allocate, release, copies and synchronize are
   // errors. Null where a backend cannot record: what was called has run.

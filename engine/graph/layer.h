@@ -91,7 +91,11 @@ class LayerOp {
   virtual ~LayerOp() = default;
   virtual std::size_t workspace_bytes() const { return 0; }
   virtual void forward(const Bound& t) = 0;
+  // All gradients. Where those of the parameters have kernels of their own, backward_weights() runs
+  // first and backward() makes the gradients of the inputs alone, if one is wanted.
   virtual void backward(const Bound& t) = 0;
+  virtual bool has_backward_weights() const { return false; }
+  virtual void backward_weights(const Bound&) {}
   // Whether x[input] may be a slice of the channels of a wider map; whether y and dy may be.
   virtual bool takes_slice(std::size_t /*input*/) const { return false; }
   virtual bool makes_slice() const { return false; }

@@ -329,7 +329,11 @@ void Program::backward() {
   for (std::size_t i = steps_.size(); i-- > 0;) {
     Step& step = steps_[i];
     if (!step.op || !step.backward) continue;
-    run_pass(graph_.nodes()[i].name, "backward", [&] {
+    const std::string& name = graph_.nodes()[i].name;
+    const bool in_two = step.op->has_backward_weights();
+    if (in_two) run_pass(name, "backward weights", [&] { step.op->backward_weights(step.bound); });
+    if (in_two && !step.bound.dx[0]) continue;
+    run_pass(name, in_two ? "backward data" : "backward", [&] {
       step.op->backward(step.bound);
       for (const auto& [part, total] : step.sums) accumulate(model_->context(), part, total);
     });

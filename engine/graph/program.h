@@ -55,7 +55,8 @@ class Program {
   void loss_and_gradient(const Metrics& metrics, double weight = 1.0);
   void backward();
 
-  // Called around every step with the node's name and "forward", "loss" or "backward"; for timing.
+  // Called around every pass with the node's name and "forward", "loss" or "backward"; "backward
+  // weights" and "backward data" where two kernels make a layer's gradients. For timing.
   using Observer = std::function<void(const std::string& name, const char* pass, bool begin)>;
   void set_observer(Observer observer) { observer_ = std::move(observer); }
   // What graph().nodes()[node] reads and writes; for an observer, as other layers may reuse the

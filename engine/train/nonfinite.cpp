@@ -65,12 +65,11 @@ NonfiniteWatch::NonfiniteWatch(Model& model, Program& program)
       if (!begin) after_loss();
       return;
     }
-    const bool forward = kind == "forward";
-    if (!forward && model_->compute_dtype() == DType::f16) return;
+    if (kind != "forward" && model_->compute_dtype() == DType::f16) return;
     if (begin)
-      before(node_of(name), forward);
+      before(node_of(name), kind);
     else
-      after(node_of(name), forward);
+      after(node_of(name), kind);
   });
 }
 
@@ -82,7 +81,7 @@ std::size_t NonfiniteWatch::node_of(const std::string& name) const {
 }
 
 // A pass may write over what it reads: it is looked at before.
-void NonfiniteWatch::before(std::size_t node, bool forward) {
+void NonfiniteWatch::before(std::size_t node, std::string_view pass) {
   Context& ctx = model_->context();
   const Node& what = program_->graph().nodes()[node];
   const Bound& t = program_->tensors_of(node);
@@ -92,16 +91,19 @@ void NonfiniteWatch::before(std::size_t node, bool forward) {
     const Look look = look_at(ctx, tensor);
     went_in_ += (went_in_.empty() ? "" : "; ") + text_of(name, look);
   };
-  for (std::size_t i = 0; i < t.x.size(); ++i)
-    if (forward) add(t.x.size() > 1 ? fmt::format("x[{}]", i) : "x", t.x[i]);
-  if (!forward) add("dy", t.dy);
+  if (pass == "forward") {
+    for (std::size_t i = 0; i < t.x.size(); ++i)
+      add(t.x.size() > 1 ? fmt::format("x[{}]", i) : "x", t.x[i]);
+  } else {
+    add("dy", t.dy);
+  }
   const std::vector<ParamSpec> specs =
       what.layer->params(program_->graph().input_shapes(what, program_->batch()));
   for (std::size_t i = 0; i < t.p.size(); ++i)
     if (specs[i].kind != ParamSpec::Kind::counter) add(specs[i].name, t.p[i]);
 }
 
-void NonfiniteWatch::after(std::size_t node, bool forward) {
+void NonfiniteWatch::after(std::size_t node, std::string_view pass) {
   Context& ctx = model_->context();
   const Node& what = program_->graph().nodes()[node];
   const Bound& t = program_->tensors_of(node);
@@ -114,7 +116,7 @@ void NonfiniteWatch::after(std::size_t node, bool forward) {
         "went in: {}.",
         what.name,
         what.layer->type(),
-        forward ? "forward" : "backward",
+        pass,
         look.bad,
         look.count,
         name,
@@ -122,11 +124,13 @@ void NonfiniteWatch::after(std::size_t node, bool forward) {
         place_of(tensor.shape, look.first_bad),
         went_in_);
   };
-  if (forward) {
+  if (pass == "forward") {
     check("its output", t.y);
     return;
   }
-  for (const Tensor& dx : t.dx) check("the gradient of its input", dx);
+  if (pass != "backward weights")
+    for (const Tensor& dx : t.dx) check("the gradient of its input", dx);
+  if (pass == "backward data") return;
   const std::vector<ParamSpec> specs =
       what.layer->params(program_->graph().input_shapes(what, program_->batch()));
   for (std::size_t i = 0; i < t.dp.size(); ++i)

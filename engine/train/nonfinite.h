@@ -8,6 +8,8 @@
 
 #include <string>
 
+#include <string_view>
+
 #include "engine/graph/program.h"
 
 namespace lamina {
@@ -20,8 +22,8 @@ class NonfiniteWatch {
   NonfiniteWatch(Model& model, Program& program);
 
  private:
-  void before(std::size_t node, bool forward);
-  void after(std::size_t node, bool forward);
+  void before(std::size_t node, std::string_view pass);
+  void after(std::size_t node, std::string_view pass);
   void after_loss();
   std::size_t node_of(const std::string& name) const;
 

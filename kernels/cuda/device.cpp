@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernels/cuda/device.h"
 
+#include <cuda_profiler_api.h>
 #include <nvtx3/nvToolsExt.h>
 
 #include <cstdlib>
@@ -190,6 +191,8 @@ void CudaDevice::begin_range(std::string_view name, std::string_view pass) {
   nvtxRangePushA(fmt::format("{} {}", name, pass).c_str());
 }
 void CudaDevice::end_range() { nvtxRangePop(); }
+void CudaDevice::begin_profile() { LAMINA_CUDA_CHECK(cudaProfilerStart()); }
+void CudaDevice::end_profile() { LAMINA_CUDA_CHECK(cudaProfilerStop()); }
 
 // With LAMINA_SYNC=1 launches run at once: nothing can be waited for while it is recorded.
 void CudaDevice::begin_recording() {

@@ -9,7 +9,7 @@
 #include "kernels/context.h"
 #include "kernels/cuda/cublaslt.h"
 #include "kernels/cuda/cudnn.h"
-#include "kernels/cuda/plan_cache.h"
+#include "kernels/plan_cache.h"
 
 namespace lamina::cuda {
 

@@ -21,7 +21,7 @@ expect 0 'Pass fuse_sums .*: nothing to do, or off' summary resnet18 --batch 1 -
 expect 0 '"did": "layer1.0.bn2 takes in layer1.0.add"' summary resnet18 --batch 1 --plan --json
 expect 2 'there is no pass .nothing.; the passes are fuse_sums, ' summary lenet_bn --no-pass nothing
 expect 2 'there is no pass .nothing.' train --net lenet5 --data synthetic-digits --no-pass nothing
-expect 0 'conv1.0 backward' profile lenet_bn --batch 8 --steps 2 --warmup 1 --trace trace.json
+expect 0 'conv1.0 backward weights' profile lenet_bn --batch 8 --steps 2 --warmup 1 --trace trace.json
 expect 0 '"ms_of_floors"' profile lenet5 --data synthetic-digits --batch 8 --steps 2 --json
 
 expect 2 'subcommand is required'
@@ -85,6 +85,8 @@ expect 2 'say which net' features digit.png
 expect 2 'debug is' train "${small[@]}" --out other --debug inf
 expect 0 'ms a step' bench fc2_mnist --batch 8 --steps 5 --warmup 1
 expect 0 '"ms_per_step"' bench fc2_mnist --batch 8 --steps 5 --warmup 1 --json
+expect 0 '"weights_ms"' bench fc2_mnist --batch 8 --steps 5 --warmup 1 --json
+expect 0 '^layer .* data ms .* of floor' bench lenet_bn --batch 8 --steps 5 --warmup 1
 expect 0 'test accuracy' train "${small[@]}" --out run lr=0.01 seed=3 --overwrite
 check 'KEY=VALUE reaches the saved settings' grep -q '"lr": 0.01' run/config.json
 expect 0 '^lr=0.1  *2 ' sweep "${small[@]}" --out sweep lr=0.1,0.01 seed=1,2

@@ -189,6 +189,42 @@ TEST(Program, BranchesOnTheCpuMatchTheReference) {
   }
 }
 
+// The gradients of weights apart from those of inputs, which a first layer has no use for.
+TEST(Program, ObserversSeeEveryPass) {
+  Context cpu = make_context({.backend = BackendKind::cpu});
+  Model model(cpu, branches());
+  model.initialise(2);
+  Program program(model, {.batch = 2});
+  Buffer arena = cpu.allocate(program.arena_bytes()), state = cpu.allocate(sizeof(StepState));
+  cpu.zero(arena.data(), arena.size());
+  cpu.zero(state.data(), state.size());
+  program.bind(arena.bytes_at(0), static_cast<const StepState*>(state.data()));
+  std::vector<std::string> begun, ended;
+  program.set_observer([&](const std::string& name, const char* pass, bool begin) {
+    (begin ? begun : ended).push_back(name + ": " + pass);
+  });
+  program.forward();
+  program.loss_and_gradient({});
+  program.backward();
+  const std::vector<std::string> all{"stem: forward",
+                                     "a: forward",
+                                     "b: forward",
+                                     "twice: forward",
+                                     "join: forward",
+                                     "fc: forward",
+                                     "loss: loss",
+                                     "fc: backward weights",
+                                     "fc: backward data",
+                                     "join: backward",
+                                     "twice: backward",
+                                     "b: backward weights",
+                                     "b: backward data",
+                                     "a: backward",
+                                     "stem: backward weights"};
+  EXPECT_EQ(begun, all);
+  EXPECT_EQ(ended, all);
+}
+
 TEST(Program, ALayerThatReachesNoLossHasNoGradient) {
   Context cpu = make_context({.backend = BackendKind::cpu});
   Graph g("Side", {1, 1, 1, 4});

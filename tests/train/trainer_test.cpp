@@ -5,10 +5,12 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
 
+#include "engine/train/nonfinite.h"
 #include "engine/train/recipes.h"
 #include "kernels/context.h"
 #include "nets/registry.h"
@@ -252,6 +254,27 @@ TEST_F(TrainerTest, DebuggingNamesTheFirstLayerThatIsNotFinite) {
     EXPECT_NE(text.find("what went in: x from 0 to "), std::string::npos) << text;
     EXPECT_NE(text.find("weight from"), std::string::npos) << text;
   }
+}
+
+// A pass has to answer for what it wrote; memory that a later one will write may hold anything.
+TEST(NonfiniteWatch, LeavesWhatIsNotYetWrittenAlone) {
+  Context cpu = make_context({.backend = BackendKind::cpu});
+  Model model(cpu, build_net("lenet_bn", {}));
+  model.initialise(1);
+  Program program(model, {.batch = 2});
+  const Buffer arena = cpu.allocate(program.arena_bytes()), state = cpu.allocate(sizeof(StepState));
+  std::memset(arena.data(), 0xFF, arena.size());
+  cpu.zero(state.data(), state.size());
+  program.bind(arena.bytes_at(0), static_cast<const StepState*>(state.data()));
+  cpu.zero(program.input().data, program.input().bytes());
+  cpu.zero(program.labels().data, program.labels().bytes());
+  const NonfiniteWatch watch(model, program);
+  program.forward();
+  program.loss_and_gradient({});
+  EXPECT_NO_THROW(program.backward());
+  // A gradient that is lost on the way is still found.
+  std::memset(arena.data(), 0xFF, arena.size());
+  EXPECT_THROW(program.backward(), Error);
 }
 
 // Weights that grow about fourfold with every update: some epochs later the loss is lost.
