@@ -12,11 +12,13 @@ Context make_context(const ContextOpts& opts) {
   const int threads = opts.threads > 0 ? opts.threads : omp_get_max_threads();
   // oneDNN asks OpenMP for its thread count, so ours has to be OpenMP's too.
   if (opts.backend != BackendKind::cuda) omp_set_num_threads(threads);
+  ContextOpts host = opts;
+  host.threads = threads;
   switch (opts.backend) {
     case BackendKind::ref:
       return {opts.backend, 1, ref::make_device(1)};
     case BackendKind::cpu:
-      return {opts.backend, threads, cpu::make_device(threads, opts.winograd)};
+      return {opts.backend, threads, cpu::make_device(host)};
     case BackendKind::cuda:
       return {opts.backend, 1, cuda::make_device(opts)};
   }

@@ -14,7 +14,7 @@ struct ContextOpts {
   BackendKind backend = BackendKind::cpu;
   int threads = 0;        // 0: as many as the machine (or OMP_NUM_THREADS) gives; ref and cpu only
   bool tf32 = false;      // factors of f32 products in 10 bits of mantissa; cuda only
-  bool autotune = false;  // choose cuDNN's plans by their time; cuda only
+  bool autotune = false;  // choose convolutions by their time; see plan_cache.h
   // 3x3 convolutions with a quarter of the multiplications where that is faster, for roundings some
   // ten times as large; cpu only (conv2d_winograd.cpp).
   bool winograd = false;
@@ -34,7 +34,7 @@ namespace ref {
 std::unique_ptr<Device> make_device(int threads);
 }
 namespace cpu {
-std::unique_ptr<Device> make_device(int threads, bool winograd);
+std::unique_ptr<Device> make_device(const ContextOpts& opts);  // threads: not 0
 }
 namespace cuda {
 // Throws with the reason when there is no usable GPU.

@@ -43,7 +43,7 @@ Graph build_net_for(const std::string& net, NetOpts& opts, const Dataset& datase
 
 // device: auto, cuda, cpu or ref. auto takes CUDA where it can run and else the CPU; the choice and
 // its reason go to stderr. A device that was named is used or refused, never replaced; so is a
-// precision. Where there is nothing to tune, autotune changes nothing.
+// precision.
 struct OpenOpts {
   std::int64_t threads = 0;  // 0: as many as there are
   Precision precision = Precision::fp32;

@@ -34,7 +34,7 @@ void StepBenchFlags::add_to(CLI::App& command) {
   command.add_option("--precision", precision, "fp32; tf32, bf16 or fp16 with cuda");
   passes.add_to(command);
   command.add_flag("--no-winograd", no_winograd, "convolve directly only");
-  command.add_flag("--autotune", autotune, "choose cuDNN's engines by their time");
+  command.add_flag("--autotune", autotune, "choose convolutions by their time");
 }
 
 void StepBenchFlags::check() const {

@@ -119,7 +119,7 @@ const ConfigField kFields[] = {
     {"precision", "", "fp32; tf32, bf16 or fp16 on cuda", &C::precision},
     {"autotune",
      "",
-     "choose cuDNN's engines by their time, once: the choice is kept in the plan cache",
+     "choose convolutions by their time, once: the choice is kept in the plan cache",
      &C::autotune},
     {"fuse", "", "fuse activations into the layers before them (true or false)", &C::fuse},
     {"no_pass",

@@ -68,7 +68,7 @@ struct TrainConfig {
   std::string device = "auto";  // auto | cuda | cpu | ref
   std::int64_t threads = 0;     // cpu; 0: the machine's
   std::string precision = "fp32";
-  bool autotune = false;  // choose cuDNN's plans by their time; cuda
+  bool autotune = false;  // choose convolutions by their time
   bool fuse = true;
   std::string no_pass;          // passes of the graph compiler to leave out: a,b
   bool winograd = true;         // 3x3 convolutions with larger roundings where faster; cpu only

@@ -65,19 +65,6 @@ class LinearConv2d final : public NamedConv2d {
   std::unique_ptr<Linear> linear_;
 };
 
-std::unique_ptr<NamedConv2d> make_named(Context& ctx, const Conv2dDesc& desc, Conv2dImpl impl) {
-  switch (impl) {
-    case Conv2dImpl::images:
-      return make_images_conv2d(ctx, desc);
-    case Conv2dImpl::linear:
-      return make_linear_conv2d(ctx, desc);
-    case Conv2dImpl::winograd:
-      return make_winograd_conv2d(ctx, desc);
-    default:
-      return make_dnnl_conv2d(ctx, desc);
-  }
-}
-
 // Passes by different implementations.
 class MixedConv2d final : public NamedConv2d {
  public:
@@ -88,7 +75,7 @@ class MixedConv2d final : public NamedConv2d {
       Conv2dDesc part = desc;
       part.backward_data = desc.backward_data && passes.data == impl;
       part.backward_weights = desc.backward_weights && passes.weights == impl;
-      plan = make_named(ctx, part, impl);
+      plan = make_named_conv2d(ctx, part, impl);
     }
   }
 
@@ -252,6 +239,21 @@ std::unique_ptr<NamedConv2d> make_linear_conv2d(Context& ctx, const Conv2dDesc& 
   return std::make_unique<LinearConv2d>(ctx, desc);
 }
 
+std::unique_ptr<NamedConv2d> make_named_conv2d(Context& ctx,
+                                               const Conv2dDesc& desc,
+                                               Conv2dImpl impl) {
+  switch (impl) {
+    case Conv2dImpl::images:
+      return make_images_conv2d(ctx, desc);
+    case Conv2dImpl::linear:
+      return make_linear_conv2d(ctx, desc);
+    case Conv2dImpl::winograd:
+      return make_winograd_conv2d(ctx, desc);
+    default:
+      return make_dnnl_conv2d(ctx, desc);
+  }
+}
+
 OwnPasses own_passes(const Conv2dDesc& d) {
   if (linear_conv2d_can_run(d)) {
     const bool own = linear_is_own({.n = d.x.n, .in = d.x.per_sample(), .k = d.k});
@@ -262,11 +264,14 @@ OwnPasses own_passes(const Conv2dDesc& d) {
 
 std::unique_ptr<Conv2d> make_conv2d_by(Context& ctx, const Conv2dDesc& desc, Conv2dImpl impl) {
   checks::conv2d(ctx, desc);
-  if (impl != Conv2dImpl::automatic) return make_named(ctx, desc, impl);
+  if (impl != Conv2dImpl::automatic) return make_named_conv2d(ctx, desc, impl);
   if (linear_conv2d_can_run(desc)) return make_linear_conv2d(ctx, desc);
-  const Conv2dPasses passes = passes_of(desc, device_of(ctx).winograd());
+  CpuDevice& device = device_of(ctx);
+  Conv2dPasses passes = passes_of(desc, device.winograd());
+  if (PlanCache* const tuned = device.tuned_plans())
+    passes = tuned_conv2d_passes(ctx, desc, passes, *tuned);
   if (passes.data == passes.forward && passes.weights == passes.forward)
-    return make_named(ctx, desc, passes.forward);
+    return make_named_conv2d(ctx, desc, passes.forward);
   return std::make_unique<MixedConv2d>(ctx, desc, passes);
 }
 

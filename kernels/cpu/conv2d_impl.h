@@ -4,6 +4,10 @@
 
 #include "kernels/conv2d.h"
 
+namespace lamina {
+class PlanCache;
+}
+
 namespace lamina::cpu {
 
 // automatic: each pass by the one that should be fastest, from the shapes alone.
@@ -49,6 +53,19 @@ std::unique_ptr<NamedConv2d> make_winograd_conv2d(Context& ctx, const Conv2dDesc
 
 // oneDNN, any shape (conv2d_dnnl.cpp).
 std::unique_ptr<NamedConv2d> make_dnnl_conv2d(Context& ctx, const Conv2dDesc& desc);
+
+// One of those.
+std::unique_ptr<NamedConv2d> make_named_conv2d(Context& ctx,
+                                               const Conv2dDesc& desc,
+                                               Conv2dImpl impl);
+
+// The fastest of oneDNN, images and Winograd for each pass, by their times here or by what the
+// cache has of an earlier timing (conv2d_tuning.cpp). usual: what counts without a clear winner.
+Conv2dPasses tuned_conv2d_passes(Context& ctx,
+                                 const Conv2dDesc& desc,
+                                 const Conv2dPasses& usual,
+                                 PlanCache& cache);
+std::string conv2d_tuning_key(Context& ctx, const Conv2dDesc& desc);  // in the cache
 
 // make_conv2d with the choice made by the caller.
 std::unique_ptr<Conv2d> make_conv2d_by(Context& ctx, const Conv2dDesc& desc, Conv2dImpl impl);

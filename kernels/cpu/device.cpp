@@ -6,8 +6,6 @@
 #include <cstdlib>
 #include <fstream>
 
-#include "kernels/context.h"
-
 namespace lamina::cpu {
 namespace {
 
@@ -23,7 +21,8 @@ std::string processor_name() {
 
 }  // namespace
 
-CpuDevice::CpuDevice(int threads, bool winograd) : threads_(threads), winograd_(winograd) {
+CpuDevice::CpuDevice(const ContextOpts& opts) : threads_(opts.threads), winograd_(opts.winograd) {
+  if (opts.autotune) tuned_plans_.emplace(PlanCache::usual_folder());
   dnnl_checked("opening the CPU", [&] {
     engine_ = dnnl::engine(dnnl::engine::kind::cpu, 0);
     stream_ = dnnl::stream(engine_);
@@ -58,8 +57,8 @@ void* CpuDevice::scratch_bytes(std::size_t bytes) {
   return scratch_.data();
 }
 
-std::unique_ptr<Device> make_device(int threads, bool winograd) {
-  return std::make_unique<CpuDevice>(threads, winograd);
+std::unique_ptr<Device> make_device(const ContextOpts& opts) {
+  return std::make_unique<CpuDevice>(opts);
 }
 
 }  // namespace lamina::cpu

@@ -2,16 +2,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <optional>
 #include <string>
 
+#include "kernels/context.h"
 #include "kernels/cpu/dnnl.h"
 #include "kernels/host_memory.h"
+#include "kernels/plan_cache.h"
 
 namespace lamina::cpu {
 
 class CpuDevice : public HostDevice {
  public:
-  CpuDevice(int threads, bool winograd);
+  explicit CpuDevice(const ContextOpts& opts);
 
   std::string describe() const override;
   void* allocate(std::size_t bytes) override;
@@ -19,6 +22,8 @@ class CpuDevice : public HostDevice {
   const dnnl::engine& engine() const { return engine_; }
   dnnl::stream& stream() { return stream_; }
   bool winograd() const { return winograd_; }  // ContextOpts::winograd
+  // What is chosen by its time, ContextOpts::autotune; null: nothing is.
+  PlanCache* tuned_plans() { return tuned_plans_ ? &*tuned_plans_ : nullptr; }
 
   // Memory for the temporaries of one call of an op without a workspace of its own; the next call
   // takes it again. It only grows, so a training loop allocates in its first step alone.
@@ -32,6 +37,7 @@ class CpuDevice : public HostDevice {
 
   int threads_;
   bool winograd_;
+  std::optional<PlanCache> tuned_plans_;
   dnnl::engine engine_;
   dnnl::stream stream_;
   Buffer scratch_;

@@ -10,7 +10,7 @@
 #include "kernels/cuda/bias.h"
 #include "kernels/cuda/conv2d_graph.h"
 #include "kernels/cuda/conv2d_impl.h"
-#include "kernels/cuda/plan_cache.h"
+#include "kernels/plan_cache.h"
 
 namespace lamina {
 namespace cuda {

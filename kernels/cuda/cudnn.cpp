@@ -8,7 +8,7 @@
 
 #include <optional>
 
-#include "kernels/cuda/plan_cache.h"
+#include "kernels/plan_cache.h"
 
 namespace lamina::cuda {
 

@@ -21,6 +21,10 @@ class Graph;
 }
 }  // namespace cudnn_frontend
 
+namespace lamina {
+class PlanCache;
+}
+
 namespace lamina::cuda {
 
 // How f32 tensors are multiplied. tf32 rounds the factors to 10 bits of mantissa for the tensor
@@ -36,8 +40,6 @@ class PlanTimer {
   virtual Buffer zeros(std::size_t bytes) = 0;
   virtual double milliseconds(const Run& run) = 0;  // throws what `run` throws
 };
-
-class PlanCache;
 
 // What plans are made for: the device at hand, or one that is only described.
 struct CudnnTarget {

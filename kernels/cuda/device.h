@@ -34,6 +34,8 @@ class CudaDevice final : public Device, public CudnnDevice {
   std::string describe() const override;
   void begin_range(std::string_view name, std::string_view pass) override;
   void end_range() override;
+  void begin_profile() override;
+  void end_profile() override;
   void begin_recording() override;
   std::unique_ptr<Recording> end_recording() override;
   CudnnTarget cudnn_target() override;

@@ -1,6 +1,6 @@
 // Plans on disk: written once, taken back, never for anything but what they were made for.
 // SPDX-License-Identifier: Apache-2.0
-#include "kernels/cuda/plan_cache.h"
+#include "kernels/plan_cache.h"
 
 #include <cuda_runtime_api.h>
 #include <cudnn.h>
@@ -40,7 +40,7 @@ class PlanCacheTest : public testing::Test {
     const auto* const test = testing::UnitTest::GetInstance()->current_test_info();
     folder_ = fs::path(testing::TempDir()) / fmt::format("plans-{}-{}", test->name(), getpid());
     fs::remove_all(folder_);
-    cache_ = std::make_unique<cuda::PlanCache>(folder_);
+    cache_ = std::make_unique<PlanCache>(folder_);
     target_ = plan_target(kDevices + "/h100.json");
     target_.cache = cache_.get();
   }
@@ -62,7 +62,7 @@ class PlanCacheTest : public testing::Test {
 
   static constexpr fs::file_time_type kOld{};
   fs::path folder_;
-  std::unique_ptr<cuda::PlanCache> cache_;
+  std::unique_ptr<PlanCache> cache_;
   cuda::CudnnTarget target_;
 };
 
@@ -210,7 +210,7 @@ TEST_F(PlanCacheTest, WritesAnewWhatCudnnDoesNotTake) {
   const fs::path file = *files().begin();
   const std::string good = read_text_file(file);
   const auto key = nlohmann::json::parse(good).at("key").get<std::string>();
-  const cuda::CachedPlan cached = cache_->find(key).value();
+  const CachedPlan cached = cache_->find(key).value();
   for (const char* field : {"json_version", "cudnn_backend_data", "variant_pack_uids"}) {
     auto json = nlohmann::json::from_ubjson(cached.bytes);
     json.at(field) = "{}";
@@ -229,7 +229,7 @@ TEST_F(PlanCacheTest, WritesNothingWhenOff) {
   testing::internal::CaptureStderr();
   target_.cache = nullptr;
   EXPECT_TRUE(plan());
-  cuda::PlanCache off{fs::path()};
+  PlanCache off{fs::path()};
   target_.cache = &off;
   EXPECT_TRUE(plan());
   EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
@@ -242,7 +242,7 @@ TEST_F(PlanCacheTest, WarnsOnceWhereItCannotWrite) {
   testing::internal::CaptureStderr();
   EXPECT_TRUE(plan());
   const std::string warning = testing::internal::GetCapturedStderr();
-  EXPECT_TRUE(mentions(warning, "warning: cuDNN's plans are not kept")) << warning;
+  EXPECT_TRUE(mentions(warning, "warning: plans are not kept")) << warning;
   EXPECT_TRUE(mentions(warning, folder_.string())) << warning;
   testing::internal::CaptureStderr();
   EXPECT_TRUE(plan());
@@ -274,7 +274,7 @@ class Variable {
 TEST(PlanCacheFolder, IsNamedByTheEnvironment) {
   const auto folder = [](const char* own, const char* xdg, const char* home) {
     const Variable a("LAMINA_PLAN_CACHE", own), b("XDG_CACHE_HOME", xdg), c("HOME", home);
-    return cuda::PlanCache::usual_folder();
+    return PlanCache::usual_folder();
   };
   EXPECT_EQ(folder(nullptr, nullptr, "/home/me"), "/home/me/.cache/lamina/plans");
   EXPECT_EQ(folder(nullptr, "/cache", "/home/me"), "/cache/lamina/plans");

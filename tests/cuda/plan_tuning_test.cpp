@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "kernels/cuda/conv2d_graph.h"
-#include "kernels/cuda/plan_cache.h"
 #include "kernels/host_memory.h"
+#include "kernels/plan_cache.h"
 #include "tests/cuda/plan_device.h"
 
 namespace lamina::test {
@@ -49,7 +49,7 @@ class ToldTimer final : public cuda::PlanTimer {
 
 CudnnPlan plan(cuda::PlanTimer* timer,
                Conv2dPass pass = Conv2dPass::forward,
-               cuda::PlanCache* cache = nullptr) {
+               PlanCache* cache = nullptr) {
   cuda::CudnnTarget target = plan_target(std::string(LAMINA_DEVICES) + "/h100.json");
   target.timer = timer;
   target.cache = cache;
@@ -116,7 +116,7 @@ TEST(PlanTuning, PassesOverWhatDoesNotRun) {
 
 TEST(PlanTuning, IsDoneOnce) {
   const auto folder = std::filesystem::path(testing::TempDir()) / fmt::format("tuned-{}", getpid());
-  cuda::PlanCache cache(folder);
+  PlanCache cache(folder);
   plan(nullptr, Conv2dPass::forward, &cache);  // the choice of the heuristics is not one by time
   ToldTimer timer([](int i) { return 9.0 - i; });
   const CudnnPlan tuned = plan(&timer, Conv2dPass::forward, &cache);
@@ -133,7 +133,7 @@ TEST(PlanTuning, IsDoneOnce) {
 // The device of the plans, with a clock.
 class TimedDevice final : public HostDevice, public cuda::CudnnDevice {
  public:
-  TimedDevice(cuda::PlanTimer* timer, cuda::PlanCache* cache) : timer_(timer), cache_(cache) {}
+  TimedDevice(cuda::PlanTimer* timer, PlanCache* cache) : timer_(timer), cache_(cache) {}
   std::string describe() const override { return "a described device with a clock"; }
   cuda::CudnnTarget cudnn_target() override {
     cuda::CudnnTarget target = plan_target(std::string(LAMINA_DEVICES) + "/h100.json");
@@ -144,13 +144,13 @@ class TimedDevice final : public HostDevice, public cuda::CudnnDevice {
 
  private:
   cuda::PlanTimer* timer_;
-  cuda::PlanCache* cache_;
+  PlanCache* cache_;
 };
 
 const Conv2dDesc kDepthwise{
     .x = {64, 28, 28, 32}, .k = 32, .r = 3, .s = 3, .pad_h = 1, .pad_w = 1, .groups = 32};
 
-std::string chosen(cuda::PlanTimer* timer, cuda::PlanCache* cache = nullptr) {
+std::string chosen(cuda::PlanTimer* timer, PlanCache* cache = nullptr) {
   Context ctx(BackendKind::cuda, 1, std::make_unique<TimedDevice>(timer, cache));
   return make_conv2d(ctx, kDepthwise)->describe();
 }
@@ -170,7 +170,7 @@ TEST(DepthwiseChoice, IsOursUnlessCudnnIsFaster) {
 TEST(DepthwiseChoice, IsMadeOnce) {
   const auto folder =
       std::filesystem::path(testing::TempDir()) / fmt::format("chosen-{}", getpid());
-  cuda::PlanCache cache(folder);
+  PlanCache cache(folder);
   ToldTimer falling([](int i) { return 1000.0 - i; });
   EXPECT_EQ(chosen(&falling, &cache).substr(0, 6), "cuDNN ");
   ToldTimer rising([](int i) { return 1.0 + i; });

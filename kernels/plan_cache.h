@@ -1,4 +1,5 @@
-// Plans that cuDNN made before: a folder of files that each say what their plan is for.
+// What was chosen before, by cuDNN or by timing: a folder of files that each say what their plan is
+// for.
 //
 // A file is named by the SHA-256 of its key, holds the whole key and is used only where that is
 // equal. Files that are damaged or foreign count as none and are written anew; nothing here throws.
@@ -11,11 +12,11 @@
 #include <string>
 #include <vector>
 
-namespace lamina::cuda {
+namespace lamina {
 
 struct CachedPlan {
-  std::string engine;               // CudnnPlan::engine()
-  std::vector<std::uint8_t> bytes;  // UBJSON, as cudnn-frontend serialises a plan
+  std::string engine;                    // CudnnPlan::engine(), or implementations by name
+  std::vector<std::uint8_t> bytes = {};  // UBJSON, as cudnn-frontend serialises a plan; or nothing
 };
 
 class PlanCache {
@@ -38,4 +39,4 @@ class PlanCache {
   bool writable_ = true;
 };
 
-}  // namespace lamina::cuda
+}  // namespace lamina

@@ -1,6 +1,6 @@
 // A file is the JSON object {key, engine, plan, sha256}, the last over the other three.
 // SPDX-License-Identifier: Apache-2.0
-#include "kernels/cuda/plan_cache.h"
+#include "kernels/plan_cache.h"
 
 #include <openssl/evp.h>
 
@@ -11,7 +11,7 @@
 #include "engine/core/error.h"
 #include "engine/files/atomic_file.h"
 
-namespace lamina::cuda {
+namespace lamina {
 namespace {
 
 namespace fs = std::filesystem;
@@ -58,7 +58,9 @@ std::optional<CachedPlan> PlanCache::find(const std::string& key) const {
   try {
     const json file = json::parse(read_text_file(file_of(key)));
     if (file.at("key") != key || file.at("sha256") != sum_of(file)) return std::nullopt;
-    return CachedPlan{file.at("engine").get<std::string>(), json::to_ubjson(file.at("plan"))};
+    CachedPlan plan{file.at("engine").get<std::string>()};
+    if (!file.at("plan").is_null()) plan.bytes = json::to_ubjson(file.at("plan"));
+    return plan;
   } catch (const Error&) {
     return std::nullopt;  // no such file, most often
   } catch (const json::exception&) {
@@ -69,17 +71,18 @@ std::optional<CachedPlan> PlanCache::find(const std::string& key) const {
 void PlanCache::keep(const std::string& key, const CachedPlan& plan) {
   if (folder_.empty() || !writable_) return;
   try {
-    json file{{"key", key}, {"engine", plan.engine}, {"plan", json::from_ubjson(plan.bytes)}};
+    json file{{"key", key}, {"engine", plan.engine}, {"plan", nullptr}};
+    if (!plan.bytes.empty()) file["plan"] = json::from_ubjson(plan.bytes);
     file["sha256"] = sum_of(file);
     make_folder(folder_);
     write_file_atomically(file_of(key), file.dump(1) + "\n");
   } catch (const std::exception& error) {
     writable_ = false;
     fmt::print(stderr,
-               "warning: cuDNN's plans are not kept and will be made again by the next run: {} "
+               "warning: plans are not kept and will be made again by the next run: {} "
                "LAMINA_PLAN_CACHE names another folder, or says off.\n",
                error.what());
   }
 }
 
-}  // namespace lamina::cuda
+}  // namespace lamina
