@@ -195,10 +195,13 @@ def write_table(flags, rows, lines):
         f'<svg xmlns="http://www.w3.org/2000/svg" width="740" height="{height}" '
         f'font-family="sans-serif"><rect width="100%" height="100%" fill="#fff"/>'
         + "".join(parts) + "</svg>\n")
+    size = f" --size {flags.size}" if flags.size else ""
+    at = f", maps of {flags.size}x{flags.size} where a net takes such" if flags.size else ""
     path.write_text(
         "# Loss curves beside PyTorch's\n\nWritten by `python3 tools/curves_torch.py --table "
-        f"{flags.table}`: the same start, the same {flags.steps} batches of {flags.batch}\nof "
-        f"{flags.data}, Adam {flags.lr:g}. Curves are means over {WINDOW} steps: solid Lamina, "
+        f"{flags.table}{size} --batch {flags.batch}`\nand the names of the nets: the same start, the "
+        f"same {flags.steps} batches of {flags.batch} of {flags.data}, "
+        f"Adam {flags.lr:g}{at}.\nCurves are means over {WINDOW} steps: solid Lamina, "
         "dashed PyTorch, dotted PyTorch\nfrom weights moved by as much as roundings add up to. The "
         "rule for what is allowed stands at the head of\nthe script; the share is that of the first "
         "step where it is larger.\n\n"
