@@ -1,13 +1,14 @@
-# What each technique brings: training steps of `lamina bench` with everything, and with one pass of
-# the graph compiler, or Winograd's filtering, turned off. The programs take turns in one run, so
-# that whatever else the machine does hits all of them.
+# What each technique brings: training steps of `lamina bench` as it is, and with one pass of the
+# graph compiler, or Winograd's filtering, turned off, or with convolutions chosen by their time
+# (--autotune). The programs take turns in one run, so that whatever else the machine does hits all
+# of them.
 #
 #   python3 tools/bench_passes.py resnet18:8 googlenet:8 lenet_bn:64
 #   python3 tools/bench_passes.py densenet121:4 --rounds 5 --table passes.md
 #
 # A net is NAME or NAME:BATCH. A pass that finds nothing to do in a net is not timed there. The
-# table has, over the rounds, the median and range of how many times the step without is as long as
-# the step with, and the most memory that the processes had resident.
+# table has, over the rounds, the median and range of how many times the changed step is as long as
+# the usual one, and the most memory that the processes had resident.
 # SPDX-License-Identifier: Apache-2.0
 import argparse
 import json
@@ -20,17 +21,19 @@ import types
 
 import bench_compare_torch as bench
 
-HEAD = ("| net | batch | with everything, ms a step | without | times as long (rounds) "
-        "| MB, with everything | MB, without |\n|---|---|---|---|---|---|---|\n")
+HEAD = ("| net | batch | as usual, ms a step | changed | times as long (rounds) "
+        "| MB, as usual | MB, changed |\n|---|---|---|---|---|---|---|\n")
 
 
 def techniques(args):
-    """What can be turned off in this net, by the flags that do it."""
+    """What can be changed in this net, by the flags that do it."""
     command = [args.lamina, "summary", args.net, "--batch", str(args.batch), "--plan", "--json"]
     plan = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)["plan"]
-    found = {note["pass"]: ("--no-pass", note["pass"]) for note in plan["passes"]}
+    found = {f"no {note['pass']}": ("--no-pass", note["pass"]) for note in plan["passes"]}
     if any("Winograd" in layer["implementation"] for layer in plan["layers"]):
-        found["Winograd"] = ("--no-winograd",)
+        found["no Winograd"] = ("--no-winograd",)
+    if any(layer["type"] == "Conv2d" for layer in plan["layers"]):
+        found["by time"] = ("--autotune",)
     return found
 
 
@@ -44,14 +47,14 @@ def compare(args):
         for name, flags in ways.items():
             runs[name].append(bench.time_lamina(args, options=(*options, *flags)))
         print(f"{args.net}, round {number + 1}: "
-              + "  ".join(f"{name or 'everything'} {run[-1]['ms']:.3f}"
+              + "  ".join(f"{name or 'as usual'} {run[-1]['ms']:.3f}"
                           for name, run in runs.items()) + " ms", flush=True)
-    whole = runs.pop("")
+    usual = runs.pop("")
     rows = []
-    for name, without in runs.items():
-        ratios = sorted(b["ms"] / a["ms"] for a, b in zip(whole, without))
-        ms = statistics.median(run["ms"] for run in whole)
-        peak, other = (max(run["peak_mb"] for run in some) for some in (whole, without))
+    for name, changed in runs.items():
+        ratios = sorted(b["ms"] / a["ms"] for a, b in zip(usual, changed))
+        ms = statistics.median(run["ms"] for run in usual)
+        peak, other = (max(run["peak_mb"] for run in some) for some in (usual, changed))
         rows.append(f"| {args.net} | {args.batch} | {ms:.4g} | {name} "
                     f"| {statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f}) "
                     f"| {peak:.0f} | {other:.0f} |\n")
@@ -59,7 +62,7 @@ def compare(args):
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Time steps without one technique at a time.")
+    parser = argparse.ArgumentParser(description="Time steps with one technique changed.")
     parser.add_argument("nets", nargs="+", help="NAME[:BATCH]")
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--threads", type=int, default=2)
