@@ -1,4 +1,5 @@
-// Chooses what runs a convolution, pass by pass, and runs those that are linear layers.
+// Makes the plan of a convolution, perhaps a different one for each pass, and runs those that are
+// linear layers.
 // SPDX-License-Identifier: Apache-2.0
 #include "kernels/conv2d.h"
 
@@ -116,103 +117,8 @@ class MixedConv2d final : public NamedConv2d {
   NamedConv2d& of(Conv2dImpl impl) const { return *plans_[static_cast<std::size_t>(impl)]; }
 
   Conv2dPasses passes_;
-  std::array<std::unique_ptr<NamedConv2d>, 5> plans_;  // by implementation
+  std::array<std::unique_ptr<NamedConv2d>, 6> plans_;  // by implementation
 };
-
-double fill(std::int64_t count) {
-  return static_cast<double>(count) / static_cast<double>(round_up(count));
-}
-
-// What the models below know of a machine, in GFLOP/s and nanoseconds of one thread.
-struct ImagesCosts {
-  double forward, weights;  // of our kernels
-  double transpose;         // of a float of both images
-};
-struct WinogradCosts {
-  double direct, direct_weights, product;  // a multiply-add of each
-  double channel;                          // of a tile, turned
-  double filter, filter_back, filter_gradient;
-};
-// With AVX-512 fitted to 27 and 17 shapes on a Xeon, with AVX2 to 27 and 27 on an EPYC (Zen 3).
-constexpr bool kWide = kLanes == 16;
-constexpr ImagesCosts kImages = kWide ? ImagesCosts{165, 150, 0.15} : ImagesCosts{80, 45, 0.3};
-constexpr WinogradCosts kWinograd =
-    kWide ? WinogradCosts{2.0 / 165, 2.0 / 165, 2.0 / 150, 9, 90, 70, 60}
-          : WinogradCosts{2.0 / 75, 2.0 / 52, 2.0 / 75, 20, 60, 60, 60};
-
-// GFLOP/s of oneDNN's direct convolution.
-struct DnnlRates {
-  double forward, data, weights;
-};
-DnnlRates dnnl_rates(const Conv2dDesc& d) {
-  const std::int64_t c = d.x.c, k = d.k;
-  if (kWide) {
-    // It fills its lanes with filters, or with input channels in the data gradient, and likes a
-    // first layer's few channels little.
-    const double channels = c == 1 ? 55 : c < 4 ? 120 : c < 16 ? 140 : 165;
-    return {channels * fill(k), 165 * fill(c), channels * fill(k)};
-  }
-  // It keeps few sums side by side for few filters, and has no vectors for less than one of inputs.
-  const double filters = k <= 8 ? 36 : k <= 16 ? 58 : 70;
-  const double inputs = c < 8 ? 5.5 * static_cast<double>(c) : c <= 16 ? 45 : 60;
-  return {filters * fill(k), inputs, k < 8 ? 30 * fill(k) : 57};
-}
-
-// Which passes our kernels do faster, for few channels and small windows. The model asks for no
-// timing, so that a net always computes the same bits.
-OwnPasses faster_by_images(const Conv2dDesc& d) {
-  if (!kFastVectors) return {};
-  const Shape y = d.y();
-  const auto flops = static_cast<double>(2 * y.per_sample() * d.r * d.s * d.x.c);
-  // Missing images of the last tile cost as much as real ones.
-  const auto floats = static_cast<double>(d.x.per_sample() + y.per_sample());
-  const auto ours = [&](double gflops) {
-    return (flops / gflops + floats * kImages.transpose) / fill(d.x.n);
-  };
-  const DnnlRates dnnl = dnnl_rates(d);
-  // An image side by side with the others of its tile has to stay in the last cache; in the weight
-  // gradient, which reads a tile for each block of sums, in the second level.
-  constexpr std::int64_t kImageFloats = (1 << 20) / kLanes, kTileFloats = (1 << 18) / kLanes;
-  return {
-      .forward = ours(kImages.forward) < flops / dnnl.forward && d.x.per_sample() <= kImageFloats,
-      .data = ours(kImages.forward) < flops / dnnl.data && y.per_sample() <= kImageFloats,
-      .weights = ours(kImages.weights) < flops / dnnl.weights && floats <= kTileFloats};
-}
-
-// Which passes Winograd's filtering does faster than oneDNN's direct convolution.
-OwnPasses faster_by_winograd(const Conv2dDesc& d) {
-  if (!kFastVectors || !winograd_conv2d_can_run(d)) return {};
-  constexpr double kMargin = 1.15;
-  const auto tiles = [](const Shape& s) {
-    return static_cast<double>(s.n * ((s.h + 3) / 4) * ((s.w + 3) / 4));
-  };
-  const auto filters = static_cast<double>(d.k * d.x.c);
-  const auto channels = static_cast<double>(d.k + d.x.c);
-  const Shape y = d.y();
-  const double products = 9 * filters * static_cast<double>(y.n * y.h * y.w);
-  const auto faster = [&](const Shape& of, double filter, double direct) {
-    const double here =
-        tiles(of) * (kWinograd.product * 36 * filters + kWinograd.channel * channels);
-    return (here + filter * filters) * kMargin < direct * products;
-  };
-  return {.forward = faster(y, kWinograd.filter, kWinograd.direct),
-          .data = faster(d.x, kWinograd.filter_back, kWinograd.direct),
-          .weights = faster(y, kWinograd.filter_gradient, kWinograd.direct_weights)};
-}
-
-Conv2dPasses passes_of(const Conv2dDesc& desc, bool winograd) {
-  const OwnPasses own = own_passes(desc);
-  const OwnPasses fast = winograd ? faster_by_winograd(desc) : OwnPasses{};
-  const auto impl = [](bool images, bool tiles) {
-    return tiles ? Conv2dImpl::winograd : images ? Conv2dImpl::images : Conv2dImpl::dnnl;
-  };
-  Conv2dPasses passes{.forward = impl(own.forward, fast.forward),
-                      .data = impl(own.data, fast.data),
-                      .weights = impl(own.weights, fast.weights)};
-  if (!desc.backward_data) passes.data = passes.forward;
-  if (!desc.backward_weights) passes.weights = passes.forward;
-  return passes;
-}
 
 }  // namespace
 
@@ -249,25 +155,22 @@ std::unique_ptr<NamedConv2d> make_named_conv2d(Context& ctx,
       return make_linear_conv2d(ctx, desc);
     case Conv2dImpl::winograd:
       return make_winograd_conv2d(ctx, desc);
+    case Conv2dImpl::taps:
+      return make_taps_conv2d(ctx, desc);
     default:
       return make_dnnl_conv2d(ctx, desc);
   }
 }
 
-OwnPasses own_passes(const Conv2dDesc& d) {
-  if (linear_conv2d_can_run(d)) {
-    const bool own = linear_is_own({.n = d.x.n, .in = d.x.per_sample(), .k = d.k});
-    return {own, own, own};
-  }
-  return images_conv2d_can_run(d) ? faster_by_images(d) : OwnPasses{};
-}
-
 std::unique_ptr<Conv2d> make_conv2d_by(Context& ctx, const Conv2dDesc& desc, Conv2dImpl impl) {
   checks::conv2d(ctx, desc);
+  if (impl == Conv2dImpl::taps)
+    return std::make_unique<MixedConv2d>(
+        ctx, desc, Conv2dPasses{Conv2dImpl::dnnl, Conv2dImpl::dnnl, impl});
   if (impl != Conv2dImpl::automatic) return make_named_conv2d(ctx, desc, impl);
   if (linear_conv2d_can_run(desc)) return make_linear_conv2d(ctx, desc);
   CpuDevice& device = device_of(ctx);
-  Conv2dPasses passes = passes_of(desc, device.winograd());
+  Conv2dPasses passes = usual_conv2d_passes(desc, device.winograd());
   if (PlanCache* const tuned = device.tuned_plans())
     passes = tuned_conv2d_passes(ctx, desc, passes, *tuned);
   if (passes.data == passes.forward && passes.weights == passes.forward)

@@ -11,18 +11,20 @@ class PlanCache;
 namespace lamina::cpu {
 
 // automatic: each pass by the one that should be fastest, from the shapes alone.
-enum class Conv2dImpl { automatic, images, linear, winograd, dnnl };
-
-// Which passes of a convolution are our own exact kernels' when the choice is automatic; Winograd's
-// filtering, where the context allows it, and oneDNN have the others.
-struct OwnPasses {
-  bool forward = false, data = false, weights = false;
-};
-OwnPasses own_passes(const Conv2dDesc& desc);
+enum class Conv2dImpl { automatic, images, linear, winograd, taps, dnnl };
 
 struct Conv2dPasses {
   Conv2dImpl forward, data, weights;
 };
+// What should be the fastest for each pass, by a model (conv2d_choice.cpp); winograd: which rounds
+// more, may be among it. Not for windows that are linear layers.
+Conv2dPasses usual_conv2d_passes(const Conv2dDesc& desc, bool winograd);
+
+// Which passes are our own exact kernels' by that choice; oneDNN has the others.
+struct OwnPasses {
+  bool forward = false, data = false, weights = false;
+};
+OwnPasses own_passes(const Conv2dDesc& desc);
 
 // An implementation, with a name for each pass and the operands that it reorders.
 struct Conv2dPass {
@@ -51,6 +53,10 @@ std::unique_ptr<NamedConv2d> make_linear_conv2d(Context& ctx, const Conv2dDesc& 
 bool winograd_conv2d_can_run(const Conv2dDesc& desc);
 std::unique_ptr<NamedConv2d> make_winograd_conv2d(Context& ctx, const Conv2dDesc& desc);
 
+// The gradient of the weights for small maps, and no other pass (conv2d_taps.cpp).
+bool taps_conv2d_can_run(const Conv2dDesc& desc);
+std::unique_ptr<NamedConv2d> make_taps_conv2d(Context& ctx, const Conv2dDesc& desc);
+
 // oneDNN, any shape (conv2d_dnnl.cpp).
 std::unique_ptr<NamedConv2d> make_dnnl_conv2d(Context& ctx, const Conv2dDesc& desc);
 
@@ -59,7 +65,7 @@ std::unique_ptr<NamedConv2d> make_named_conv2d(Context& ctx,
                                                const Conv2dDesc& desc,
                                                Conv2dImpl impl);
 
-// The fastest of oneDNN, images and Winograd for each pass, by their times here or by what the
+// The fastest of all that can run each pass, by their times here or by what the
 // cache has of an earlier timing (conv2d_tuning.cpp). usual: what counts without a clear winner.
 Conv2dPasses tuned_conv2d_passes(Context& ctx,
                                  const Conv2dDesc& desc,
@@ -67,7 +73,8 @@ Conv2dPasses tuned_conv2d_passes(Context& ctx,
                                  PlanCache& cache);
 std::string conv2d_tuning_key(Context& ctx, const Conv2dDesc& desc);  // in the cache
 
-// make_conv2d with the choice made by the caller.
+// make_conv2d with the choice made by the caller; what has no weight gradient only is helped out
+// by oneDNN.
 std::unique_ptr<Conv2d> make_conv2d_by(Context& ctx, const Conv2dDesc& desc, Conv2dImpl impl);
 
 }  // namespace lamina::cpu

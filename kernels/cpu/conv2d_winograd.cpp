@@ -33,8 +33,10 @@ using winograd::Piece;
 using winograd::Products;
 using winograd::Tiles;
 
-// Columns of u side by side: as many vectors as a block of the product has.
-constexpr std::int64_t kPanel = (kRegisters < 32 ? 2 : 4) * kLanes;
+using Rows = Products<>;
+using RightPanels = Products<kPanel>;
+using LeftPanels = Products<kLeftPanel>;
+
 constexpr int kTerms = 64;  // of a sum in registers
 // Of v and m for one thread, and of v and z for all: most of a second-level cache.
 constexpr std::int64_t kBlockFloats = 400'000, kGradientFloats = 500'000;
@@ -44,7 +46,10 @@ struct Correlation {
   Shape in, out;
   std::int64_t pad_h, pad_w;
 
-  std::int64_t weights() const { return kProducts * in.c * out.c; }
+  // Of u or its gradient: one of the 36 matrices, which would share a cache set if they were not a
+  // little apart, and all.
+  std::int64_t matrix() const { return in.c * out.c + kPanel; }
+  std::int64_t weights() const { return kProducts * matrix(); }
   // Tiles that a thread takes at a time.
   std::int64_t block(std::int64_t threads) const {
     constexpr std::int64_t kFewest = 24, kMost = 384;
@@ -58,7 +63,7 @@ struct Correlation {
   }
 };
 
-// u: panels of kPanel output channels, each [C][width]. The matrix of panel p starts at p * C * 64.
+// u: panels of output channels, each [C][width].
 float* panel_of(float* u, std::int64_t in, std::int64_t k) { return u + k / kPanel * kPanel * in; }
 
 class WinogradConv2d final : public NamedConv2d {
@@ -124,13 +129,13 @@ class WinogradConv2d final : public NamedConv2d {
   }
   std::int64_t block_floats(const Correlation& c) const {
     const std::int64_t tiles = c.block(ctx_.threads());
-    return Products::floats(tiles, c.in.c) + Products::floats(tiles, c.out.c);
+    return Rows::floats(tiles, c.in.c) + Rows::floats(tiles, c.out.c);
   }
   // The gradient of u, zeros, v and z.
   std::int64_t gradient_floats() const {
     const std::int64_t tiles = gradient_tiles();
-    return forward_.weights() + std::max(desc_.x.c, desc_.k) + Products::floats(tiles, desc_.x.c) +
-           Products::floats(tiles, desc_.k);
+    return forward_.weights() + std::max(desc_.x.c, desc_.k) +
+           RightPanels::floats(tiles, desc_.x.c) + LeftPanels::floats(tiles, desc_.k);
   }
   // Tiles whose v and z are there at a time: the shape alone decides, as the sums hang on it.
   std::int64_t gradient_tiles() const {
@@ -143,7 +148,7 @@ class WinogradConv2d final : public NamedConv2d {
 
   // u = G w G^T, output channels side by side. w has its input channels side by side.
   void turn_weights(const float* w, float* u) const {
-    const std::int64_t in = desc_.x.c, out = desc_.k, one = in * out;
+    const std::int64_t in = desc_.x.c, out = desc_.k, one = forward_.matrix();
     parallel_for(ctx_, out / kLanes, 1, [&](std::int64_t begin, std::int64_t end) {
       Vec z[kLanes][kIn][kIn];
       for (std::int64_t k = begin * kLanes; k < end * kLanes; k += kLanes) {
@@ -169,7 +174,7 @@ class WinogradConv2d final : public NamedConv2d {
 
   // The same for the filters turned round, from output channels to input channels.
   void turn_weights_back(const float* w, float* u) const {
-    const std::int64_t in = desc_.k, out = desc_.x.c, one = in * out;
+    const std::int64_t in = desc_.k, out = desc_.x.c, one = data_.matrix();
     parallel_for(ctx_, in, 4, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t k = begin; k < end; ++k) {
         for (std::int64_t c = 0; c < out; c += kLanes) {
@@ -200,25 +205,27 @@ class WinogradConv2d final : public NamedConv2d {
     const std::int64_t block = c.block(ctx_.threads());
     parallel_for(ctx_, tiles.count, block, [&](std::int64_t begin, std::int64_t end) {
       float* const mine = blocks + omp_get_thread_num() * block_floats(c);
-      const Products v(mine, block, c.in.c);
-      const Products m(mine + Products::floats(block, c.in.c), block, c.out.c);
+      const Rows v(mine, block, c.in.c);
+      const Rows m(mine + Rows::floats(block, c.in.c), block, c.out.c);
       for (std::int64_t first = begin; first < end; first += block) {
         const std::int64_t count = std::min(block, end - first);
-        turn_input(c, x, first, count, zeros, v);
-        multiply(v, u, count, m);
+        turn_input(c, x, first, count, zeros, v, 0);
+        multiply(c, v, u, count, m);
         for (std::int64_t t = 0; t < count; ++t)
           turn_output(c.out, tiles.at(first + t), m, t, bias, act, y);
       }
     });
   }
 
-  // v = B^T x B of `count` tiles.
+  // v = B^T x B of `count` tiles, from `row` on.
+  template <class V>
   void turn_input(const Correlation& c,
                   const float* x,
                   std::int64_t first,
                   std::int64_t count,
                   const float* zeros,
-                  const Products& v) const {
+                  const V& v,
+                  std::int64_t row) const {
     const Tiles tiles(c.out);
     for (std::int64_t t = 0; t < count; ++t) {
       const auto [n, h, w] = tiles.at(first + t);
@@ -227,13 +234,14 @@ class WinogradConv2d final : public NamedConv2d {
         Vec d[kIn][kIn], z[kIn][kIn];
         piece.load_channels(channel, d);
         winograd::both_axes(winograd::input, d, z);
-        v.store_tile(t, channel, z);
+        v.store_tile(row + t, channel, z);
       }
     }
   }
 
-  void multiply(const Products& v, float* u, std::int64_t rows, const Products& m) const {
-    const std::int64_t in = v.channels, out = m.channels;
+  void multiply(
+      const Correlation& c, const Rows& v, float* u, std::int64_t rows, const Rows& m) const {
+    const std::int64_t in = c.in.c, out = c.out.c;
     for (int product = 0; product < kProducts; ++product) {
       for (std::int64_t k = 0; k < out; k += kPanel) {
         const std::int64_t width = std::min(kPanel, out - k);
@@ -243,7 +251,7 @@ class WinogradConv2d final : public NamedConv2d {
              .a = v.of(product),
              .a_m = in,
              .a_l = 1,
-             .b = panel_of(u + product * in * out, in, k),
+             .b = panel_of(u + product * c.matrix(), in, k),
              .b_l = width,
              .c = m.of(product) + k,
              .c_m = out,
@@ -257,7 +265,7 @@ class WinogradConv2d final : public NamedConv2d {
   template <class Act>
   void turn_output(const Shape& s,
                    const std::array<std::int64_t, 3>& at,
-                   const Products& m,
+                   const Rows& m,
                    std::int64_t t,
                    const float* bias,
                    const Act& act,
@@ -283,13 +291,13 @@ class WinogradConv2d final : public NamedConv2d {
     float* const zeros = du + forward_.weights();
     float* const memory = zeros + std::max(in, out);
     std::fill_n(zeros, std::max(in, out), 0.0f);
-    const Products v(memory, room, in), z(memory + Products::floats(room, in), room, out);
+    const RightPanels v(memory, room, in);
+    const LeftPanels z(memory + RightPanels::floats(room, in), room, out);
     const Tiles tiles(forward_.out);
     for (std::int64_t first = 0; first < tiles.count; first += room) {
       const std::int64_t count = std::min(room, tiles.count - first);
       parallel_for(ctx_, count, 4, [&](std::int64_t begin, std::int64_t end) {
-        const Products mine(v.data + begin * in, room, in);
-        turn_input(forward_, x, first + begin, end - begin, zeros, mine);
+        turn_input(forward_, x, first + begin, end - begin, zeros, v, begin);
         for (std::int64_t t = begin; t < end; ++t)
           turn_output_gradient(tiles.at(first + t), dy, zeros, z, t);
       });
@@ -302,7 +310,7 @@ class WinogradConv2d final : public NamedConv2d {
   void turn_output_gradient(const std::array<std::int64_t, 3>& at,
                             const float* dy,
                             const float* zeros,
-                            const Products& z,
+                            const LeftPanels& z,
                             std::int64_t t) const {
     const auto [n, h, w] = at;
     const Piece<kOut> piece(dy, forward_.out, n, h, w, zeros);
@@ -316,23 +324,24 @@ class WinogradConv2d final : public NamedConv2d {
 
   // du[k][c] = sum over tiles of z[t][k] v[t][c], for each of the 36; add: to what is there.
   void add_products(
-      const Products& v, const Products& z, std::int64_t rows, bool add, float* du) const {
+      const RightPanels& v, const LeftPanels& z, std::int64_t rows, bool add, float* du) const {
     const std::int64_t in = desc_.x.c, out = desc_.k;
-    const std::int64_t slices = (out + kPanel - 1) / kPanel, panels = (in + kPanel - 1) / kPanel;
+    const std::int64_t slices = (out + kLeftPanel - 1) / kLeftPanel,
+                       panels = (in + kPanel - 1) / kPanel;
     parallel_for(ctx_, kProducts * slices * panels, 1, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; ++i) {
         const auto product = static_cast<int>(i / (slices * panels));
-        const std::int64_t k = i / panels % slices * kPanel, c = i % panels * kPanel;
-        const std::int64_t height = std::min(kPanel, out - k);
+        const std::int64_t k = i / panels % slices * kLeftPanel, c = i % panels * kPanel;
+        const std::int64_t height = std::min(kLeftPanel, out - k), width = std::min(kPanel, in - c);
         Gemm{.m = height,
-             .j = std::min(kPanel, in - c),
+             .j = width,
              .l = rows,
-             .a = z.of(product) + k,
+             .a = z.of(product) + z.offset(0, k),
              .a_m = 1,
-             .a_l = out,
-             .b = v.of(product) + c,
-             .b_l = in,
-             .c = du + (product * out + k) * in + c,
+             .a_l = height,
+             .b = v.of(product) + v.offset(0, c),
+             .b_l = width,
+             .c = du + product * forward_.matrix() + k * in + c,
              .c_m = in,
              .add = add,
              .terms = kTerms}
@@ -349,7 +358,7 @@ class WinogradConv2d final : public NamedConv2d {
         for (std::int64_t c = 0; c < in; c += kLanes) {
           Vec z[kIn][kIn], g[kTaps][kTaps];
           for (int product = 0; product < kProducts; ++product)
-            z[product / kIn][product % kIn] = load(du + (product * out + k) * in + c);
+            z[product / kIn][product % kIn] = load(du + product * forward_.matrix() + k * in + c);
           winograd::both_axes(winograd::weights_gradient, z, g);
           for (int tap = 0; tap < kTaps * kTaps; ++tap)
             store(dw + (k * kTaps * kTaps + tap) * in + c, g[tap / kTaps][tap % kTaps]);

@@ -6,6 +6,7 @@
 #include <array>
 
 #include "engine/core/tensor.h"
+#include "kernels/cpu/panels.h"
 #include "kernels/cpu/winograd.h"
 
 namespace lamina::cpu::winograd {
@@ -48,25 +49,34 @@ struct Piece {
 };
 
 // One of v, m or z: 36 matrices [rows][channels], a little apart: they would else share a cache
-// set.
+// set. kWidth: of their panels; 0: whole rows.
+template <std::int64_t kWidth = 0>
 struct Products {
   float* data;
-  std::int64_t channels, step;  // from one matrix to the next
+  std::int64_t rows, channels, step;  // step: from one matrix to the next
 
-  Products(float* memory, std::int64_t rows, std::int64_t c)
-      : data(memory), channels(c), step(floats_of_one(rows, c)) {}
-  static std::int64_t floats_of_one(std::int64_t rows, std::int64_t c) { return rows * c + kLanes; }
-  static std::int64_t floats(std::int64_t rows, std::int64_t c) {
-    return kProducts * floats_of_one(rows, c);
+  Products(float* memory, std::int64_t row_count, std::int64_t c)
+      : data(memory), rows(row_count), channels(c), step(floats_of_one(row_count, c)) {}
+  static std::int64_t floats_of_one(std::int64_t row_count, std::int64_t c) {
+    return row_count * c + kLanes;
+  }
+  static std::int64_t floats(std::int64_t row_count, std::int64_t c) {
+    return kProducts * floats_of_one(row_count, c);
   }
   float* of(int product) const { return data + product * step; }
+  LAMINA_INLINE std::int64_t offset(std::int64_t row, std::int64_t c) const {
+    if constexpr (kWidth == 0)
+      return row * channels + c;
+    else
+      return Panels<kWidth>{rows, channels}.offset(row, c);
+  }
   LAMINA_INLINE void store_tile(std::int64_t row, std::int64_t c, const Vec (&z)[kIn][kIn]) const {
-    float* to = data + row * channels + c;
+    float* to = data + offset(row, c);
     for (int i = 0; i < kIn; ++i)
       for (int j = 0; j < kIn; ++j, to += step) store(to, z[i][j]);
   }
   LAMINA_INLINE void load_tile(std::int64_t row, std::int64_t c, Vec (&z)[kIn][kIn]) const {
-    const float* from = data + row * channels + c;
+    const float* from = data + offset(row, c);
     for (int i = 0; i < kIn; ++i)
       for (int j = 0; j < kIn; ++j, from += step) z[i][j] = load(from);
   }

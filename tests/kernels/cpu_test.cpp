@@ -21,12 +21,13 @@ using cpu::LinearImpl;
 
 std::string name_of(Conv2dImpl impl) {
   return std::array{
-      "automatic", "images", "linear", "winograd", "dnnl"}[static_cast<std::size_t>(impl)];
+      "automatic", "images", "linear", "winograd", "taps", "dnnl"}[static_cast<std::size_t>(impl)];
 }
 
 bool can_run(Conv2dImpl impl, const Conv2dDesc& desc) {
   if (impl == Conv2dImpl::images) return cpu::images_conv2d_can_run(desc);
   if (impl == Conv2dImpl::linear) return cpu::linear_conv2d_can_run(desc);
+  if (impl == Conv2dImpl::taps) return cpu::taps_conv2d_can_run(desc);
   return true;
 }
 
@@ -92,20 +93,44 @@ Conv2dDesc random_conv2d(const std::string& name) {
 
 TEST(CpuConv2d, EveryImplementationIsExact) {
   Table table(of_this_test(BackendKind::cpu));
-  std::array<int, 5> ran{};
+  constexpr std::array kImpls{Conv2dImpl::automatic,
+                              Conv2dImpl::images,
+                              Conv2dImpl::linear,
+                              Conv2dImpl::taps,
+                              Conv2dImpl::dnnl};
+  std::array<int, 6> ran{};
   for (int i = 0; i < 60; ++i) {
     const std::string name = std::to_string(i);
     const Conv2dDesc desc = random_conv2d("cpu/conv2d/" + name);
-    for (Conv2dImpl impl :
-         {Conv2dImpl::automatic, Conv2dImpl::images, Conv2dImpl::linear, Conv2dImpl::dnnl}) {
+    for (Conv2dImpl impl : kImpls) {
       if (!can_run(impl, desc)) continue;
       ++ran[static_cast<std::size_t>(impl)];
       table.check(conv2d_problem(name, desc, impl));
     }
   }
-  for (Conv2dImpl impl :
-       {Conv2dImpl::automatic, Conv2dImpl::images, Conv2dImpl::linear, Conv2dImpl::dnnl})
-    EXPECT_GT(ran[static_cast<std::size_t>(impl)], 0);
+  for (Conv2dImpl impl : kImpls) EXPECT_GT(ran[static_cast<std::size_t>(impl)], 0);
+}
+
+// Several panels of channels and filters, the last ones not full, taps that no output sees, and
+// more than is copied at a time.
+TEST(CpuConv2d, TapsAreExact) {
+  Table table(of_this_test(BackendKind::cpu));
+  const std::array shapes{
+      Conv2dDesc{.x = {3, 2, 2, 150}, .k = 52, .r = 3, .s = 3, .pad_h = 1, .pad_w = 1},
+      Conv2dDesc{.x = {2, 1, 1, 33}, .k = 25, .r = 5, .s = 3, .pad_h = 2, .pad_w = 1},
+      Conv2dDesc{.x = {5, 7, 9, 20},
+                 .k = 100,
+                 .r = 3,
+                 .s = 2,
+                 .stride_h = 2,
+                 .stride_w = 3,
+                 .pad_h = 3,
+                 .pad_w = 1,
+                 .dilation_h = 2,
+                 .dilation_w = 3},
+      Conv2dDesc{.x = {2, 400, 400, 8}, .k = 8, .r = 1, .s = 2}};
+  for (const Conv2dDesc& desc : shapes)
+    table.check(conv2d_problem(desc.x.to_string(), desc, Conv2dImpl::taps));
 }
 
 // Passes taken from different implementations share one plan and one workspace.
@@ -186,6 +211,10 @@ std::vector<std::vector<float>> outputs_with(int threads) {
   plan->backward_weights(x, y, dy, dw, db, workspace.data());
   plan->backward_data(dy, w, dx, workspace.data());
   for (const Owned* t : {&y, &dx, &dw, &db}) keep(*t);
+  const auto taps = cpu::make_conv2d_by(ctx, conv, Conv2dImpl::taps);
+  const Buffer copies = ctx.allocate(taps->workspace_bytes());
+  taps->backward_weights(x, y, dy, dw, db, copies.data());
+  for (const Owned* t : {&dw, &db}) keep(*t);
 
   const Shape channels = features(1, 7);
   Owned gamma = random(channels), beta = random(channels), mean(channels), invstd(channels);
