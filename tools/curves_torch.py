@@ -14,8 +14,9 @@
 # there. (That is an F test whose windows have variances of their own; the quantile is drawn.) The
 # loss of the first step, before anything has drifted, is held to the same rule by itself.
 #
-# Usage: python3 tools/curves_torch.py [NET ...] [--lamina PROGRAM] [--steps N] [--batch N]
+# Usage: python3 tools/curves_torch.py [NET[:SIZE] ...] [--lamina PROGRAM] [--steps N] [--batch N]
 #        [--again N] [--size N] [--data fashion-mnist|mnist|cifar-10] [--table FILE.md]
+# SIZE is the height and width of this net's images, --size that of the others that take any.
 # SPDX-License-Identifier: Apache-2.0
 import argparse
 import os
@@ -59,24 +60,29 @@ def arguments():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--data", default="fashion-mnist")
     parser.add_argument("--table", default=None, help="write the table and the curves to this file")
-    parser.add_argument("nets", nargs="*", default=NETS)
+    parser.add_argument("nets", nargs="*", default=NETS, metavar="NET[:SIZE]")
     flags = parser.parse_args()
     if flags.steps < WINDOW or flags.again < 1:
         parser.error(f"a curve needs {WINDOW} steps, the band one more run of PyTorch")
     return flags
 
 
-def build(flags, name, channels, classes=10):
-    sized = flags.size if torch_nets.is_sized(name) else None
-    return torch_nets.build(name, size=sized, classes=classes, channels=channels), sized
+def asked(flags, text):
+    """(net, its size) of NET[:SIZE]; None: as the net is defined."""
+    name, _, own = text.partition(":")
+    return name, int(own) if own else flags.size if torch_nets.is_sized(name) else None
 
 
-def torch_curve(flags, name, state, images, labels, dropout_seed):
+def build(name, size, channels, classes=10):
+    return torch_nets.build(name, size=size, classes=classes, channels=channels)
+
+
+def torch_curve(flags, name, size, state, images, labels, dropout_seed):
     """The loss of every step in PyTorch."""
-    net, sized = build(flags, name, images.shape[1])
+    net = build(name, size, images.shape[1])
     net.load_state_dict(state)
     torch.manual_seed(dropout_seed)
-    shape = torch_nets.input_shape(name, sized)[1:]
+    shape = torch_nets.input_shape(name, size)[1:]
     order = philox.first_epoch(SEED, len(labels))
     losses = []
 
@@ -97,16 +103,16 @@ def torch_curve(flags, name, state, images, labels, dropout_seed):
     return numpy.array(losses)
 
 
-def lamina_curve(flags, name, state, channels):
+def lamina_curve(flags, name, size, state, channels):
     """The loss of every step in Lamina, from its checkpoint."""
     with tempfile.TemporaryDirectory() as folder:
         weights = os.path.join(folder, "weights.safetensors")
         safetensors_io.write(weights, {key: value.numpy() for key, value in state.items()})
-        size = ["--size", str(flags.size)] if flags.size and torch_nets.is_sized(name) else []
+        sized = ["--size", str(size)] if size else []
         run = os.path.join(folder, "run")
         done = subprocess.run(
             [flags.lamina, "train", "--net", name, "--data", flags.data, "--weights", weights,
-             "--classes", "10", "--channels", str(channels), *size,
+             "--classes", "10", "--channels", str(channels), *sized,
              "--limit", str(flags.steps * flags.batch), "--epochs", "1",
              "--batch-size", str(flags.batch), "--optimizer", "adam", "--lr", str(flags.lr),
              "--normalize", f"{MEAN},{STDDEV}", "--seed", str(SEED), "--log-every", "1",
@@ -146,22 +152,23 @@ def allowance(squares, runs):
     return numpy.sqrt(numpy.quantile(one / others, 1 - CHANCE))
 
 
-def compare(flags, name, images, labels):
+def compare(flags, name, size, images, labels):
     torch.manual_seed(SEED)
-    net, _ = build(flags, name, images.shape[1])
+    net = build(name, size, images.shape[1])
     state = {key: value.clone() for key, value in net.state_dict().items()}
-    theirs = torch_curve(flags, name, state, images, labels, 1)
-    others = [torch_curve(flags, name, moved(state, flags.steps, seed), images, labels, seed)
+    theirs = torch_curve(flags, name, size, state, images, labels, 1)
+    others = [torch_curve(flags, name, size, moved(state, flags.steps, seed), images, labels, seed)
               for seed in range(2, 2 + flags.again)]
-    ours = lamina_curve(flags, name, state, images.shape[1])
+    ours = lamina_curve(flags, name, size, state, images.shape[1])
     squares = sum(numpy.square(windows(other) - windows(theirs)) for other in others) / len(others)
     own, far = numpy.sqrt(squares.mean()), numpy.sqrt(
         numpy.square(windows(ours) - windows(theirs)).mean())
     band = allowance(squares, len(others)) * own
     first = numpy.mean([(other[0] - theirs[0])**2 for other in others])**0.5
     first_band = allowance(numpy.ones(1), len(others)) * first
-    return {"net": name, "start": theirs[0], "lamina": windows(ours)[-1],
-            "torch": windows(theirs)[-1], "far": far, "own": own, "band": band,
+    return {"net": name, "size": size or torch_nets.input_shape(name)[1],
+            "start": theirs[0], "lamina": windows(ours)[-1], "torch": windows(theirs)[-1],
+            "far": far, "own": own, "band": band,
             "share": max(far / band, abs(ours[0] - theirs[0]) / first_band),
             "curves": [smooth(ours), smooth(theirs), smooth(others[0])]}
 
@@ -196,12 +203,11 @@ def write_table(flags, rows, lines):
         f'font-family="sans-serif"><rect width="100%" height="100%" fill="#fff"/>'
         + "".join(parts) + "</svg>\n")
     size = f" --size {flags.size}" if flags.size else ""
-    at = f", maps of {flags.size}x{flags.size} where a net takes such" if flags.size else ""
     path.write_text(
         "# Loss curves beside PyTorch's\n\nWritten by `python3 tools/curves_torch.py --table "
-        f"{flags.table}{size} --batch {flags.batch}`\nand the names of the nets: the same start, the "
-        f"same {flags.steps} batches of {flags.batch} of {flags.data}, "
-        f"Adam {flags.lr:g}{at}.\nCurves are means over {WINDOW} steps: solid Lamina, "
+        f"{flags.table}{size} --batch {flags.batch} "
+        f"{' '.join(flags.nets)}`:\nthe same start, the same {flags.steps} batches of "
+        f"{flags.batch} of {flags.data}, Adam {flags.lr:g}.\nCurves are means over {WINDOW} steps: solid Lamina, "
         "dashed PyTorch, dotted PyTorch\nfrom weights moved by as much as roundings add up to. The "
         "rule for what is allowed stands at the head of\nthe script; the share is that of the first "
         "step where it is larger.\n\n"
@@ -213,22 +219,22 @@ def main():
     torch.set_num_threads(flags.threads)
     torch.set_flush_denormal(True)
     images, labels = torch_data.read(flags.lamina, flags.data, flags.steps * flags.batch)
-    lines = [f"| net | loss of step 1 | of the last {WINDOW}: Lamina | PyTorch | "
+    lines = [f"| net | size | loss of step 1 | of the last {WINDOW}: Lamina | PyTorch | "
              "Lamina from PyTorch | PyTorch from itself | allowed | share |",
-             "|---|---|---|---|---|---|---|---|"]
+             "|---|---|---|---|---|---|---|---|---|"]
     print("\n".join(lines), flush=True)
     rows, bad = [], []
-    for name in flags.nets:
-        row = compare(flags, name, images, labels)
+    for name, size in [asked(flags, net) for net in flags.nets]:
+        row = compare(flags, name, size, images, labels)
         rows.append(row)
-        lines.append(f"| {name} | {row['start']:.4f} | {row['lamina']:.4f} | {row['torch']:.4f} | "
-                     f"{row['far']:.2g} | {row['own']:.2g} | {row['band']:.2g} | "
-                     f"{row['share']:.0%} |")
+        lines.append(f"| {name} | {row['size']} | {row['start']:.4f} | {row['lamina']:.4f} | "
+                     f"{row['torch']:.4f} | {row['far']:.2g} | {row['own']:.2g} | "
+                     f"{row['band']:.2g} | {row['share']:.0%} |")
         print(lines[-1], flush=True)
         if not row["share"] <= 1:
             bad.append(name)
-    if flags.table:
-        write_table(flags, rows, lines)
+        if flags.table:
+            write_table(flags, rows, lines)
     if bad:
         sys.exit(f"outside the band: {', '.join(bad)}")
 
