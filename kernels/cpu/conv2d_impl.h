@@ -73,8 +73,7 @@ Conv2dPasses tuned_conv2d_passes(Context& ctx,
                                  PlanCache& cache);
 std::string conv2d_tuning_key(Context& ctx, const Conv2dDesc& desc);  // in the cache
 
-// make_conv2d with the choice made by the caller; what has no weight gradient only is helped out
-// by oneDNN.
+// make_conv2d with the choice made by the caller. With taps, oneDNN has the other passes.
 std::unique_ptr<Conv2d> make_conv2d_by(Context& ctx, const Conv2dDesc& desc, Conv2dImpl impl);
 
 }  // namespace lamina::cpu
