@@ -1,8 +1,8 @@
-# Times one training step in PyTorch and in `lamina bench`, side by side: rounds of both alternate
-# in one run, so that whatever else the machine does hits both.
+# Times one training step in PyTorch and in `lamina bench`, side by side: both live at once and take
+# turns of a few steps (turns.py), so that whatever else the machine does hits both.
 #
 #   python3 tools/bench_compare_torch.py lenet_bn --batch 64 --threads 2
-#   python3 tools/bench_compare_torch.py resnet18:16:160 vgg16:4 --classes 10 --rounds 3
+#   python3 tools/bench_compare_torch.py resnet18:16:160 vgg16:4 --classes 10 --seconds 30
 #   python3 tools/bench_compare_torch.py --table a.json b.json    # what --json has kept, for docs/performance.md
 #
 # A net is NAME, NAME:BATCH or NAME:BATCH:SIZE; --batch and --size count for those that name none.
@@ -14,8 +14,9 @@
 # memory, denormals flushed, gradients set to None, everything warm. Contiguous and channels_last,
 # Adam's loop and its foreach form, eager and traced are tried in every combination; where a step is
 # longer than LONG, what an op costs besides its work does not show, and the layouts alone are. The
-# fastest ones enter the rounds, and the best of them counts. Every timing runs in a process of its
-# own and gives the median of its steps; the report has the median over the rounds and their range.
+# fastest ones after a few rounds go on, and the best of them counts. A turn gives the median of its
+# steps; the report has the median of the turns, and of the ratios of neighbouring turns, and between
+# what figures the middle half of them lies.
 # With --cpu-time --threads 1 both sides count what they spent on a processor, which other work on
 # the machine changes little; with more threads it would count their waiting for each other.
 # The memory is the most that such a process had resident, of its whole life: the program, its
@@ -28,18 +29,19 @@ import json
 import os
 import pathlib
 import statistics
-import subprocess
 import sys
-import tempfile
 import types
 
 import torch_python
+import turns
 
 DATASET_BATCHES = 16  # as in `lamina bench`
 MEAN, STDDEV = 0.1307, 0.3081
 FORMATS, ADAMS, MODES = ("contiguous", "channels_last"), ("loop", "foreach"), ("eager", "traced")
 LONG = 100.0  # ms
-NEAR = 1.2    # times the fastest combination: slower ones stay out of the rounds
+TRIES = 3     # rounds of all combinations
+NEAR = 1.2    # times the fastest combination: slower ones end there
+LEAST = 5     # rounds of the others and lamina
 
 
 def torch_environment(threads):
@@ -66,81 +68,62 @@ def random_data(net, batch, size=None, classes=None):
     return images, labels, torch.randperm(samples)
 
 
-def run_process(command, environment=None):
-    """What a process printed, its error text, exit status, and most resident memory in MB."""
-    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
-        process = subprocess.Popen(command, env=environment, stdout=output, stderr=errors)
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        output.seek(0)
-        errors.seek(0)
-        return output.read(), errors.read().strip(), process.returncode, usage.ru_maxrss / 1024
-
-
-def time_torch(args, combination, seconds):
-    """A run of a combination; {"error": ...} where PyTorch cannot do it."""
+def start_torch(args, combination):
+    """A combination, warm."""
     job = dict(zip(("format", "adam", "mode"), combination), net=args.net, batch=args.batch,
                size=args.size or None, classes=args.classes or None, threads=args.threads,
-               seconds=seconds, cpu_time=args.cpu_time)
-    output, errors, status, peak = run_process(
-        [sys.executable, __file__, "--worker", json.dumps(job)], torch_environment(args.threads))
-    if status != 0:
-        return {"error": errors.splitlines()[-1] if errors else f"ended with {status}"}
-    return dict(json.loads(output), peak_mb=peak)
+               cpu_time=args.cpu_time)
+    side = turns.Side(", ".join(combination),
+                      [sys.executable, __file__, "--worker", json.dumps(job)],
+                      torch_environment(args.threads))
+    side.warm_up(args.warm_up)
+    return side
 
 
-def time_lamina(args, device="cpu", options=()):
+def start_lamina(args, name="lamina", options=()):
+    """`lamina bench` with these options more, warm."""
     command = [args.lamina, "bench", args.net, "--batch", str(args.batch), "--threads",
-               str(args.threads), "--device", device, "--json", *options]
-    output, errors, status, peak = run_process(command)
-    if status != 0:
-        sys.exit(f"{' '.join(command)} exited with {status}: {errors}")
-    result = json.loads(output)
-    result = result[0] if isinstance(result, list) else result
-    return {"ms": result["ms_per_step"], "ms_min": result["ms_min"], "steps": result["steps"],
-            "peak_mb": peak}
-
-
-def lamina_options(args, milliseconds=LONG):
-    """As many steps as fit into a timing, one of which takes about so long."""
-    steps = max(3, min(200, round(1e3 * args.seconds / milliseconds)))
-    return ("--size", str(args.size), "--classes", str(args.classes), "--steps", str(steps),
-            "--warmup", str(max(2, min(20, steps))), "--no-graph", "--no-layers",
-            *(["--cpu-time"] if args.cpu_time else []))
+               str(args.threads), "--device", "cpu", "--size", str(args.size), "--classes",
+               str(args.classes), "--no-graph", "--serve",
+               *(["--cpu-time"] if args.cpu_time else []), *options]
+    side = turns.Side(name, command)
+    side.warm_up(args.warm_up)
+    return side
 
 
 def find_finalists(args):
-    """The combinations once, briefly; the fastest ones."""
-    print(f"PyTorch's combinations, {args.seconds / 2:g} s each:")
-    timed = []
+    """All combinations that PyTorch can run, for a few rounds; the fastest ones, still there."""
+    sides = []
     for combination in itertools.product(MODES, ADAMS, FORMATS):
         mode, adam, layout = combination
-        if timed and (mode, adam) != (MODES[0], ADAMS[0]) and timed[0][0] > LONG:
+        if sides and (mode, adam) != (MODES[0], ADAMS[0]) and sides[0].first > LONG:
             break
-        combination = (layout, adam, mode)
-        run = time_torch(args, combination, args.seconds / 2)
-        if "error" in run:
-            print(f"  {', '.join(combination):30} {run['error']}")
-            continue
-        timed.append((run["ms"], combination))
-        print(f"  {', '.join(combination):30} {run['ms']:9.3f} ms a step "
-              f"(least {run['ms_min']:.3f})", flush=True)
-    if not timed:
+        try:
+            side = start_torch(args, (layout, adam, mode))
+            side.first = side.run(1)[0]
+            sides.append(side)
+        except turns.Failed as error:
+            print(f"  {layout}, {adam}, {mode}: {error}")
+    if not sides:
         sys.exit(f"PyTorch could not run {args.net}.")
-    timed.sort()
-    near = [combination for ms, combination in timed if ms <= NEAR * timed[0][0]]
-    return near[:args.finalists]
+    turns.alternate(sides, 0, TRIES)
+    sides.sort(key=lambda side: side.ms)
+    for side in sides:
+        print(f"  {side.name:30} {side.ms:9.3f} ms a step (least {side.least:.3f})", flush=True)
+    near = [side for side in sides if side.ms <= NEAR * sides[0].ms][:args.finalists]
+    for side in sides:
+        if side not in near:
+            side.close()
+        side.turns.clear()
+    return near
 
 
-def summarise(name, runs, batch):
-    medians = [run["ms"] for run in runs]
-    summary = {"name": name, "ms": statistics.median(medians), "ms_low": min(medians),
-               "ms_high": max(medians), "ms_min": min(run["ms_min"] for run in runs),
-               "rounds": medians}
-    if all("peak_mb" in run for run in runs):
-        summary["peak_mb"] = max(run["peak_mb"] for run in runs)
-    summary["images_per_second"] = 1e3 * batch / summary["ms"]
-    return summary
+def summary_of(side, name, batch):
+    """What the report has of a side, which ends here."""
+    low, median, high = statistics.quantiles(side.turns, n=4, method="inclusive")
+    return {"name": name, "ms": median, "ms_low": low, "ms_high": high, "ms_min": side.least,
+            "turns": len(side.turns), "peak_mb": side.close(),
+            "images_per_second": 1e3 * batch / median}
 
 
 def compare(args):
@@ -148,41 +131,29 @@ def compare(args):
     size = f" at {args.size}x{args.size}" if args.size else ""
     load = os.getloadavg()[0]
     print(f"\n{args.net}{size}, batch {args.batch}, {args.threads} threads, fp32, training step "
-          f"with Adam; load average {load:.1f} on {os.cpu_count()} processors")
+          f"with Adam; load average {load:.1f} on {os.cpu_count()} processors", flush=True)
     finalists = find_finalists(args)
-    torch_runs = {combination: [] for combination in finalists}
-    lamina_runs = []
-    if not args.torch_only:  # how long a step is
-        options = lamina_options(args, time_lamina(args, options=lamina_options(args, 1e6))["ms"])
-    for number in range(args.rounds):
-        for combination in finalists:
-            run = time_torch(args, combination, args.seconds)
-            if "error" in run:
-                sys.exit(f"PyTorch with {', '.join(combination)} failed: {run['error']}")
-            torch_runs[combination].append(run)
-        if not args.torch_only:
-            lamina_runs.append(time_lamina(args, options=options))
-        line = [f"{runs[-1]['ms']:.3f}" for runs in [*torch_runs.values(), lamina_runs] if runs]
-        print(f"round {number + 1}: {'  '.join(line)} ms", flush=True)
-
-    best, runs = min(torch_runs.items(),
-                     key=lambda item: statistics.median(run["ms"] for run in item[1]))
-    rows = [summarise(f"PyTorch {runs[0]['torch']} ({', '.join(best)})", runs, args.batch)]
+    ours = [] if args.torch_only else [start_lamina(args)]
+    turns.alternate([*finalists, *ours], args.seconds, LEAST)
+    peer = min(finalists, key=lambda side: side.ms)
     report = {"net": args.net, "batch": args.batch, "size": args.size, "classes": args.classes,
-              "threads": args.threads,
-              "clock": "processor" if args.cpu_time else "wall", "load_average": load, "results": rows}
-    if lamina_runs:
-        rows.append(summarise("lamina", lamina_runs, args.batch))
-        ratios = [a / b for a, b in zip(rows[0]["rounds"], rows[1]["rounds"])]
-        report["ratio"] = {"median": statistics.median(ratios), "low": min(ratios),
-                           "high": max(ratios)}
+              "threads": args.threads, "clock": "processor" if args.cpu_time else "wall",
+              "load_average": load}
+    if ours:
+        report["ratio"] = turns.ratio(peer, ours[0])
+    version = peer.about["torch"]
+    report["results"] = [summary_of(peer, f"PyTorch {version} ({peer.name})", args.batch)]
+    report["results"] += [summary_of(side, "lamina", args.batch) for side in ours]
+    for side in finalists:
+        if side is not peer:
+            side.close()
     return report
 
 
-def show(reports, rounds):
+def show(reports):
     """A row for each side of each net; the ratio is how many times our steps a second."""
-    print(f"\n{'net':24} {'batch':>5} {'size':>5}  {'side':42} {'ms a step':>10} {'lowest':>9} "
-          f"{'highest':>9} {'images/s':>9} {'peak MB':>8}  ratio   ({rounds} rounds)")
+    print(f"\n{'net':24} {'batch':>5} {'size':>5}  {'side':42} {'ms a step':>10} {'from':>9} "
+          f"{'to':>9} {'images/s':>9} {'peak MB':>8}  ratio (middle half)")
     for report in reports:
         for row in report["results"]:
             text = ""
@@ -197,7 +168,7 @@ def show(reports, rounds):
 def show_table(paths):
     """The reports of several runs as one table in Markdown, the lowest ratio first."""
     reports = [report for path in paths for report in json.loads(pathlib.Path(path).read_text())]
-    print("| net | batch | PyTorch, ms a step | how | Lamina, ms a step | ratio (rounds) "
+    print("| net | batch | PyTorch, ms a step | how | Lamina, ms a step | ratio (middle half) "
           "| PyTorch, MB | Lamina, MB |\n|---|---|---|---|---|---|---|---|")
     for report in sorted(reports, key=lambda report: report["ratio"]["median"]):
         peer, ours = report["results"]
@@ -216,10 +187,11 @@ def main():
     parser.add_argument("--size", type=int, default=0, help="height and width (0: as defined)")
     parser.add_argument("--classes", type=int, default=0, help="outputs (0: as defined)")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--seconds", type=float, default=2.0, help="of a timing; 3 steps at least")
+    parser.add_argument("--seconds", type=float, default=20.0,
+                        help=f"of the rounds of a net; {LEAST} rounds at least")
+    parser.add_argument("--warm-up", type=float, default=1.0, help="seconds, for each process")
     parser.add_argument("--finalists", type=int, default=2,
-                        help="PyTorch combinations that enter the rounds, at most")
+                        help="PyTorch combinations that go on, at most")
     parser.add_argument("--cpu-time", action="store_true",
                         help="of all threads, not wall time: take --threads 1 where others work")
     parser.add_argument("--torch-only", action="store_true", help="leave lamina out")
@@ -252,7 +224,7 @@ def main():
         reports.append(compare(types.SimpleNamespace(**{**vars(args), **own, "net": net})))
         if args.json:
             pathlib.Path(args.json).write_text(json.dumps(reports, indent=2) + "\n")
-    show(reports, args.rounds)
+    show(reports)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,6 @@ import sys
 import threading
 import time
 
-import bench_compare_torch
 import torch_python
 
 # Mode, precision, memory format, and the mode of torch.compile where one is used.
@@ -96,10 +95,27 @@ class Worker:
             self.runs.append(run)
 
 
+def time_lamina(args, precision):
+    """A run of `lamina bench`."""
+    command = [args.lamina, "bench", args.net, "--batch", str(args.batch), "--threads",
+               str(args.threads), "--device", args.device, "--steps", str(args.lamina_steps),
+               "--precision", precision, "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    result = json.loads(done.stdout)
+    return {"ms": result["ms_per_step"], "ms_min": result["ms_min"], "steps": result["steps"]}
+
+
+def summarise(name, runs, batch):
+    medians = [run["ms"] for run in runs]
+    ms = statistics.median(medians)
+    return {"name": name, "ms": ms, "ms_low": min(medians), "ms_high": max(medians),
+            "ms_min": min(run["ms_min"] for run in runs), "rounds": medians,
+            "images_per_second": 1e3 * batch / ms}
+
+
 def alternate(args, workers, deadline):
     """The rounds; returns lamina's runs, or what it said instead, by precision."""
     lamina = {precision: [] for precision in PRECISIONS[args.device]} if not args.torch_only else {}
-    options = ("--steps", str(args.lamina_steps))
     for number in range(args.rounds):
         begin = time.monotonic()
         for each in workers:
@@ -108,10 +124,9 @@ def alternate(args, workers, deadline):
         for precision, runs in list(lamina.items()):
             try:
                 if not isinstance(runs, str):
-                    runs.append(bench_compare_torch.time_lamina(args, args.device,
-                                                        (*options, "--precision", precision)))
-            except SystemExit as error:
-                lamina[precision] = str(error)
+                    runs.append(time_lamina(args, precision))
+            except subprocess.CalledProcessError as error:
+                lamina[precision] = error.stderr.strip() or str(error)
         took = time.monotonic() - begin
         print(f"round {number + 1}: {took:.1f} s", flush=True)
         if number > 0 and time.monotonic() + took > deadline:
@@ -127,7 +142,7 @@ def rows_of(args, workers, lamina):
         row = {"side": "torch", "mode": mode, "precision": precision, "format": layout,
                "compile": compile_mode, **each.about}
         if each.runs and not each.error:
-            row.update(bench_compare_torch.summarise(f"PyTorch {each.name}", each.runs, args.batch))
+            row.update(summarise(f"PyTorch {each.name}", each.runs, args.batch))
         else:
             row.update(name=f"PyTorch {each.name}", error=each.error)
         rows.append(row)
@@ -135,7 +150,7 @@ def rows_of(args, workers, lamina):
         name = f"lamina {precision}"
         rows.append({"side": "lamina", "precision": precision,
                      **({"name": name, "error": runs} if isinstance(runs, str) else
-                        bench_compare_torch.summarise(name, runs, args.batch))})
+                        summarise(name, runs, args.batch))})
     return rows
 
 

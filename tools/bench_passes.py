@@ -1,27 +1,27 @@
 # What each technique brings: training steps of `lamina bench` as it is, and with one pass of the
 # graph compiler, or Winograd's filtering, turned off, or with convolutions chosen by their time
-# (--autotune). The programs take turns in one run, so that whatever else the machine does hits all
-# of them.
+# (--autotune). The processes live at once and take turns of a few steps (turns.py), so that whatever
+# else the machine does hits all of them.
 #
 #   python3 tools/bench_passes.py resnet18:8 googlenet:8 lenet_bn:64
-#   python3 tools/bench_passes.py densenet121:4 --rounds 5 --table passes.md
+#   python3 tools/bench_passes.py densenet121:4 --seconds 60 --table passes.md
 #
 # A net is NAME or NAME:BATCH. A pass that finds nothing to do in a net is not timed there. The
-# table has, over the rounds, the median and range of how many times the changed step is as long as
-# the usual one, and the most memory that the processes had resident.
+# table has how many times the changed step is as long as the usual one next to it, the median and
+# the middle half, and the most memory that the processes had resident.
 # SPDX-License-Identifier: Apache-2.0
 import argparse
 import json
 import os
 import pathlib
-import statistics
 import subprocess
 import sys
 import types
 
 import bench_compare_torch as bench
+import turns
 
-HEAD = ("| net | batch | as usual, ms a step | changed | times as long (rounds) "
+HEAD = ("| net | batch | as usual, ms a step | changed | times as long (middle half) "
         "| MB, as usual | MB, changed |\n|---|---|---|---|---|---|---|\n")
 
 
@@ -39,25 +39,17 @@ def techniques(args):
 
 def compare(args):
     """The rows of one net."""
-    options = bench.lamina_options(args, bench.time_lamina(
-        args, options=bench.lamina_options(args, 1e6))["ms"])
-    ways = {"": (), **techniques(args)}
-    runs = {name: [] for name in ways}
-    for number in range(args.rounds):
-        for name, flags in ways.items():
-            runs[name].append(bench.time_lamina(args, options=(*options, *flags)))
-        print(f"{args.net}, round {number + 1}: "
-              + "  ".join(f"{name or 'as usual'} {run[-1]['ms']:.3f}"
-                          for name, run in runs.items()) + " ms", flush=True)
-    usual = runs.pop("")
+    usual = bench.start_lamina(args)
+    changed = [bench.start_lamina(args, name, flags) for name, flags in techniques(args).items()]
+    turns.alternate([usual, *changed], args.seconds * (1 + len(changed)), bench.LEAST)
+    peak = usual.close()
     rows = []
-    for name, changed in runs.items():
-        ratios = sorted(b["ms"] / a["ms"] for a, b in zip(usual, changed))
-        ms = statistics.median(run["ms"] for run in usual)
-        peak, other = (max(run["peak_mb"] for run in some) for some in (usual, changed))
-        rows.append(f"| {args.net} | {args.batch} | {ms:.4g} | {name} "
-                    f"| {statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f}) "
-                    f"| {peak:.0f} | {other:.0f} |\n")
+    for side in changed:
+        ratio = turns.ratio(side, usual)
+        rows.append(f"| {args.net} | {args.batch} | {usual.ms:.4g} | {side.name} "
+                    f"| {ratio['median']:.3f} ({ratio['low']:.3f} to {ratio['high']:.3f}) "
+                    f"| {peak:.0f} | {side.close():.0f} |\n")
+        print(rows[-1], end="", flush=True)
     return rows
 
 
@@ -66,8 +58,9 @@ def main():
     parser.add_argument("nets", nargs="+", help="NAME[:BATCH]")
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=2.0, help="of a timing; 3 steps at least")
+    parser.add_argument("--seconds", type=float, default=10.0,
+                        help=f"of each technique's turns; {bench.LEAST} turns at least")
+    parser.add_argument("--warm-up", type=float, default=1.0, help="seconds, for each process")
     parser.add_argument("--lamina", default="build/default/bin/lamina")
     parser.add_argument("--table", metavar="FILE", help="also write the table to FILE")
     args = parser.parse_args()

@@ -1,10 +1,12 @@
 // lamina bench: milliseconds of a whole training step, and where they go.
 //
 // Whole steps are timed first, without a clock inside; the per-layer table comes from further
-// steps, in which the device is waited for around every pass.
+// steps, in which the device is waited for around every pass. With --serve another program says
+// when steps are run, so that it can let several such processes take turns (tools/turns.py).
 // SPDX-License-Identifier: Apache-2.0
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <iostream>
 #include <map>
 #include <nlohmann/json.hpp>
 
@@ -22,7 +24,7 @@ using Json = nlohmann::ordered_json;
 
 struct BenchFlags : StepBenchFlags {
   std::vector<std::string> nets;
-  bool json = false, no_graph = false, no_layers = false, cpu_time = false;
+  bool json = false, no_graph = false, no_layers = false, cpu_time = false, serve = false;
 };
 
 constexpr std::int64_t kBatchesOfImages = 16;  // more than the caches of one step hold
@@ -97,14 +99,31 @@ void add_layers(Json& json, Context& ctx, StepBench& bench, std::int64_t steps) 
   json["ms_of_floors"] = floor_ms;
 }
 
-Json bench_net(Context& ctx, const std::string& net, const BenchFlags& flags) {
+StepBench make_bench(Context& ctx, const std::string& net, const BenchFlags& flags) {
   Graph graph = build_net(net, flags.options.opts());
   const Dataset images =
       random_images(graph.shape(graph.input()), graph.classes(), flags.batch * kBatchesOfImages);
   StepBenchOpts opts = flags.opts();
   opts.record = !flags.no_graph;
   opts.cpu_time = flags.cpu_time;
-  StepBench bench(ctx, std::move(graph), images, opts);
+  return {ctx, std::move(graph), images, opts};
+}
+
+// An empty list when steps can be asked for; then, for each number read, the milliseconds of as
+// many.
+void serve(StepBench& bench) {
+  fmt::print("[]\n");
+  std::fflush(stdout);
+  for (std::int64_t steps = 0; std::cin >> steps;) {
+    Json times = Json::array();
+    for (std::int64_t i = 0; i < steps; ++i) times.push_back(bench.step());
+    fmt::print("{}\n", times.dump());
+    std::fflush(stdout);
+  }
+}
+
+Json bench_net(Context& ctx, const std::string& net, const BenchFlags& flags) {
+  StepBench bench = make_bench(ctx, net, flags);
   for (std::int64_t i = 0; i < flags.warmup; ++i) bench.step();
   std::vector<double> times;
   for (std::int64_t i = 0; i < flags.steps; ++i) times.push_back(bench.step());
@@ -198,7 +217,13 @@ void print_text(const Json& json) {
 
 void bench(const BenchFlags& flags) {
   flags.check();
+  LAMINA_CHECK(!flags.serve || flags.nets.size() == 1, "--serve takes one net.");
   Context ctx = flags.open();
+  if (flags.serve) {
+    StepBench steps = make_bench(ctx, flags.nets[0], flags);
+    serve(steps);
+    return;
+  }
   Json all = Json::array();
   for (const std::string& net : flags.nets) {
     const Json json = bench_net(ctx, net, flags);
@@ -220,6 +245,10 @@ void add_bench(CLI::App& app) {
   command->add_flag("--no-graph", flags->no_graph, "launch every kernel of every step by itself");
   command->add_flag("--no-layers", flags->no_layers, "leave the table of layers out");
   command->add_flag("--cpu-time", flags->cpu_time, "processor time of all threads, not wall time");
+  command->add_flag("--serve",
+                    flags->serve,
+                    "run as many steps as each line of standard input says, without a warm-up, and "
+                    "print their milliseconds");
   command->add_flag("--json", flags->json, "print JSON");
   command->callback([flags] { bench(*flags); });
 }

@@ -1,16 +1,13 @@
 # The training step that bench_compare_torch.py times in PyTorch: one combination in its own process.
 # SPDX-License-Identifier: Apache-2.0
 import json
-import statistics
+import sys
 import time
 
 import torch
 
 from bench_compare_torch import MEAN, STDDEV, random_data
 import torch_nets
-
-WARM_UP = 30  # steps, or as many as fit into the seconds of a timing; two at least
-LEAST = 3     # timed steps, however long one takes
 
 
 def make_step(job):
@@ -43,21 +40,19 @@ def make_step(job):
 
 
 def worker(job):
-    """Times the steps of one combination and prints them as JSON."""
+    """Runs the steps of one combination as standard input asks for them (turns.py)."""
     torch.manual_seed(1)
     torch.set_num_threads(job["threads"])
     torch.set_flush_denormal(True)
     step = make_step(job)
-    begin = time.perf_counter()
-    for number in range(WARM_UP):
-        step(number)
-        if number > 0 and time.perf_counter() - begin > job["seconds"]:
-            break
     clock = time.process_time if job["cpu_time"] else time.perf_counter
-    times, begin = [], time.perf_counter()
-    while len(times) < LEAST or time.perf_counter() - begin < job["seconds"]:
-        start = clock()
-        step(len(times))
-        times.append(1e3 * (clock() - start))
-    print(json.dumps({"ms": statistics.median(times), "ms_min": min(times), "steps": len(times),
-                      "torch": torch.__version__}))
+    print(json.dumps({"torch": torch.__version__}), flush=True)
+    number = 0
+    for line in sys.stdin:
+        times = []
+        for number in range(number, number + int(line)):
+            start = clock()
+            step(number)
+            times.append(1e3 * (clock() - start))
+        number += 1
+        print(json.dumps(times), flush=True)

@@ -87,6 +87,9 @@ expect 0 'ms a step' bench fc2_mnist --batch 8 --steps 5 --warmup 1
 expect 0 '"ms_per_step"' bench fc2_mnist --batch 8 --steps 5 --warmup 1 --json
 expect 0 '"weights_ms"' bench fc2_mnist --batch 8 --steps 5 --warmup 1 --json
 expect 0 '^layer .* data ms .* of floor' bench lenet_bn --batch 8 --steps 5 --warmup 1
+two_steps() { "$LAMINA" bench fc2_mnist --batch 8 --serve 2>/dev/null <<<2 | grep -q '^\[[0-9.]*,[0-9.]*\]$'; }
+check 'bench --serve runs the steps asked for' two_steps
+expect 2 'serve takes one net' bench fc2_mnist lenet5 --serve
 expect 0 'test accuracy' train "${small[@]}" --out run lr=0.01 seed=3 --overwrite
 check 'KEY=VALUE reaches the saved settings' grep -q '"lr": 0.01' run/config.json
 expect 0 '^lr=0.1  *2 ' sweep "${small[@]}" --out sweep lr=0.1,0.01 seed=1,2
