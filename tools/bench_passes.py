@@ -5,6 +5,7 @@
 #
 #   python3 tools/bench_passes.py resnet18:8 googlenet:8 lenet_bn:64
 #   python3 tools/bench_passes.py densenet121:4 --seconds 60 --table passes.md
+#   python3 tools/bench_passes.py resnet18:8 --before old/bin/lamina      # another build, nothing else
 #
 # A net is NAME or NAME:BATCH. A pass that finds nothing to do in a net is not timed there. The
 # table has how many times the changed step is as long as the usual one next to it, the median and
@@ -40,7 +41,12 @@ def techniques(args):
 def compare(args):
     """The rows of one net."""
     usual = bench.start_lamina(args)
-    changed = [bench.start_lamina(args, name, flags) for name, flags in techniques(args).items()]
+    if args.before:
+        older = types.SimpleNamespace(**{**vars(args), "lamina": args.before})
+        changed = [bench.start_lamina(older, "before")]
+    else:
+        changed = [bench.start_lamina(args, name, flags)
+                   for name, flags in techniques(args).items()]
     turns.alternate([usual, *changed], args.seconds * (1 + len(changed)), bench.LEAST)
     peak = usual.close()
     rows = []
@@ -62,6 +68,7 @@ def main():
                         help=f"of each technique's turns; {bench.LEAST} turns at least")
     parser.add_argument("--warm-up", type=float, default=1.0, help="seconds, for each process")
     parser.add_argument("--lamina", default="build/default/bin/lamina")
+    parser.add_argument("--before", metavar="LAMINA", help="time this build against --lamina")
     parser.add_argument("--table", metavar="FILE", help="also write the table to FILE")
     args = parser.parse_args()
     if not pathlib.Path(args.lamina).exists():

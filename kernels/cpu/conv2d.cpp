@@ -117,7 +117,7 @@ class MixedConv2d final : public NamedConv2d {
   NamedConv2d& of(Conv2dImpl impl) const { return *plans_[static_cast<std::size_t>(impl)]; }
 
   Conv2dPasses passes_;
-  std::array<std::unique_ptr<NamedConv2d>, 6> plans_;  // by implementation
+  std::array<std::unique_ptr<NamedConv2d>, kConv2dImpls> plans_;  // by implementation
 };
 
 }  // namespace
@@ -157,6 +157,8 @@ std::unique_ptr<NamedConv2d> make_named_conv2d(Context& ctx,
       return make_winograd_conv2d(ctx, desc);
     case Conv2dImpl::taps:
       return make_taps_conv2d(ctx, desc);
+    case Conv2dImpl::groups:
+      return make_groups_conv2d(ctx, desc);
     default:
       return make_dnnl_conv2d(ctx, desc);
   }

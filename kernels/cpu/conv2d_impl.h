@@ -11,7 +11,8 @@ class PlanCache;
 namespace lamina::cpu {
 
 // automatic: each pass by the one that should be fastest, from the shapes alone.
-enum class Conv2dImpl { automatic, images, linear, winograd, taps, dnnl };
+enum class Conv2dImpl { automatic, images, linear, winograd, taps, groups, dnnl };
+inline constexpr std::size_t kConv2dImpls = 7;
 
 struct Conv2dPasses {
   Conv2dImpl forward, data, weights;
@@ -56,6 +57,10 @@ std::unique_ptr<NamedConv2d> make_winograd_conv2d(Context& ctx, const Conv2dDesc
 // The gradient of the weights for small maps, and no other pass (conv2d_taps.cpp).
 bool taps_conv2d_can_run(const Conv2dDesc& desc);
 std::unique_ptr<NamedConv2d> make_taps_conv2d(Context& ctx, const Conv2dDesc& desc);
+
+// Groups that are narrow and as wide in inputs as in filters (conv2d_groups.cpp).
+bool groups_conv2d_can_run(const Conv2dDesc& desc);
+std::unique_ptr<NamedConv2d> make_groups_conv2d(Context& ctx, const Conv2dDesc& desc);
 
 // oneDNN, any shape (conv2d_dnnl.cpp).
 std::unique_ptr<NamedConv2d> make_dnnl_conv2d(Context& ctx, const Conv2dDesc& desc);

@@ -25,7 +25,8 @@ struct Candidate {
 constexpr std::array kCandidates{Candidate{Conv2dImpl::dnnl, "oneDNN"},
                                  Candidate{Conv2dImpl::images, "images"},
                                  Candidate{Conv2dImpl::winograd, "Winograd"},
-                                 Candidate{Conv2dImpl::taps, "taps"}};
+                                 Candidate{Conv2dImpl::taps, "taps"},
+                                 Candidate{Conv2dImpl::groups, "groups"}};
 
 // The convolution with this pass alone of the backward ones.
 Conv2dDesc only(ConvPass pass, Conv2dDesc desc) {
@@ -39,6 +40,7 @@ bool can_run(Context& ctx, const Conv2dDesc& desc, Conv2dImpl impl) {
   if (impl == Conv2dImpl::winograd)
     return device_of(ctx).winograd() && winograd_conv2d_can_run(desc);
   if (impl == Conv2dImpl::taps) return desc.backward_weights && taps_conv2d_can_run(desc);
+  if (impl == Conv2dImpl::groups) return groups_conv2d_can_run(desc);
   return impl == Conv2dImpl::dnnl;
 }
 

@@ -137,6 +137,28 @@ std::vector<Case> depthwise_cases() {
   return cases;
 }
 
+// Groups of a few channels, several of which fill a vector, as in ResNeXt.
+std::vector<Case> narrow_cases() {
+  const auto narrow = [](const Shape& x, std::int64_t group, std::int64_t stride) {
+    return Conv2dDesc{.x = x,
+                      .k = x.c,
+                      .r = 3,
+                      .s = 3,
+                      .stride_h = stride,
+                      .stride_w = stride,
+                      .pad_h = 1,
+                      .pad_w = 1,
+                      .groups = x.c / group};
+  };
+  Conv2dDesc relu = narrow({2, 5, 7, 32}, 4, 1);
+  relu.act = Act::relu;
+  return {{"narrow/4", narrow({2, 8, 14, 48}, 4, 1)},
+          {"narrow/4_strided", narrow({1, 9, 15, 16}, 4, 2)},
+          {"narrow/4_relu", relu},
+          {"narrow/8", narrow({2, 7, 9, 32}, 8, 1)},
+          {"narrow/16_strided", narrow({2, 8, 8, 48}, 16, 2)}};
+}
+
 // Large enough for the weight gradient to be cut: into chunks of the batch, one of which is an
 // image short, of the filters, and of both.
 std::vector<Case> chunked_cases() {
@@ -275,33 +297,18 @@ Problem real_problem(const Case& c, DType dtype) {
   return problem;
 }
 
-void ragged_shapes(Table& table) {
-  for (const Case& c : ragged_cases()) {
+void check_cases(Table& table, const std::vector<Case>& cases) {
+  for (const Case& c : cases) {
     if (stays_exact(c.desc.act)) table.check(make_problem, c, "exact");
     table.check(real_problem, c);
   }
 }
 
-void depthwise(Table& table) {
-  for (const Case& c : depthwise_cases()) {
-    if (stays_exact(c.desc.act)) table.check(make_problem, c, "exact");
-    table.check(real_problem, c);
-  }
-}
-
-void chunked(Table& table) {
-  for (const Case& c : chunked_cases()) {
-    table.check(make_problem, c, "exact");
-    table.check(real_problem, c);
-  }
-}
-
-void random_shapes(Table& table) {
-  for (const Case& c : random_cases(60)) {
-    table.check(make_problem, c, "exact");
-    table.check(real_problem, c);
-  }
-}
+void ragged_shapes(Table& table) { check_cases(table, ragged_cases()); }
+void depthwise(Table& table) { check_cases(table, depthwise_cases()); }
+void narrow_groups(Table& table) { check_cases(table, narrow_cases()); }
+void chunked(Table& table) { check_cases(table, chunked_cases()); }
+void random_shapes(Table& table) { check_cases(table, random_cases(60)); }
 
 void first_nets(Table& table) {
   for (std::int64_t batch : {7, 64}) {
@@ -329,6 +336,7 @@ void add_conv2d(Suite& suite) {
   suite.add_layer("conv2d", check_conv2d_layer);
   suite.add("RaggedShapes", ragged_shapes);
   suite.add("Depthwise", depthwise);
+  suite.add("NarrowGroups", narrow_groups);
   suite.add("Chunked", chunked);
   suite.add("RandomShapes", random_shapes);
   suite.add("FirstNets", first_nets);

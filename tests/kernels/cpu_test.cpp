@@ -20,14 +20,20 @@ using cpu::Conv2dImpl;
 using cpu::LinearImpl;
 
 std::string name_of(Conv2dImpl impl) {
-  return std::array{
-      "automatic", "images", "linear", "winograd", "taps", "dnnl"}[static_cast<std::size_t>(impl)];
+  return std::array{"automatic",
+                    "images",
+                    "linear",
+                    "winograd",
+                    "taps",
+                    "groups",
+                    "dnnl"}[static_cast<std::size_t>(impl)];
 }
 
 bool can_run(Conv2dImpl impl, const Conv2dDesc& desc) {
   if (impl == Conv2dImpl::images) return cpu::images_conv2d_can_run(desc);
   if (impl == Conv2dImpl::linear) return cpu::linear_conv2d_can_run(desc);
   if (impl == Conv2dImpl::taps) return cpu::taps_conv2d_can_run(desc);
+  if (impl == Conv2dImpl::groups) return cpu::groups_conv2d_can_run(desc);
   return true;
 }
 
@@ -98,7 +104,7 @@ TEST(CpuConv2d, EveryImplementationIsExact) {
                               Conv2dImpl::linear,
                               Conv2dImpl::taps,
                               Conv2dImpl::dnnl};
-  std::array<int, 6> ran{};
+  std::array<int, cpu::kConv2dImpls> ran{};
   for (int i = 0; i < 60; ++i) {
     const std::string name = std::to_string(i);
     const Conv2dDesc desc = random_conv2d("cpu/conv2d/" + name);
@@ -131,6 +137,43 @@ TEST(CpuConv2d, TapsAreExact) {
       Conv2dDesc{.x = {2, 400, 400, 8}, .k = 8, .r = 1, .s = 2}};
   for (const Conv2dDesc& desc : shapes)
     table.check(conv2d_problem(desc.x.to_string(), desc, Conv2dImpl::taps));
+}
+
+// Groups of each width, borders and strides with the columns of dx in turn, rows and outputs that
+// do not come out even, and a sum over more rows than a chunk.
+TEST(CpuConv2d, GroupsAreExact) {
+  Table table(of_this_test(BackendKind::cpu));
+  constexpr std::int64_t c = 48;
+  for (const std::int64_t group : {4, 8, 16}) {
+    const std::array shapes{
+        Conv2dDesc{.x = {2, 9, 35, c}, .r = 3, .s = 3, .pad_h = 1, .pad_w = 1},
+        Conv2dDesc{.x = {3, 8, 15, c},
+                   .r = 3,
+                   .s = 3,
+                   .stride_h = 2,
+                   .stride_w = 2,
+                   .pad_h = 1,
+                   .pad_w = 1,
+                   .act = Act::relu},
+        Conv2dDesc{.x = {1, 7, 10, c},
+                   .r = 2,
+                   .s = 4,
+                   .stride_h = 3,
+                   .stride_w = 2,
+                   .pad_h = 3,
+                   .pad_w = 4,
+                   .dilation_h = 2,
+                   .dilation_w = 3},
+        Conv2dDesc{.x = {2, 3, 2, c}, .r = 1, .s = 1, .stride_h = 2, .stride_w = 3},
+        Conv2dDesc{.x = {1, 9, 8, c}, .r = 8, .s = 8, .pad_h = 4, .pad_w = 4}};
+    for (Conv2dDesc desc : shapes) {
+      desc.k = c;
+      desc.groups = c / group;
+      if (group == 16 && !can_run(Conv2dImpl::groups, desc)) continue;  // vectors of eight
+      table.check(conv2d_problem(
+          fmt::format("{}/{}", desc.x.to_string(), group), desc, Conv2dImpl::groups));
+    }
+  }
 }
 
 // Passes taken from different implementations share one plan and one workspace.
@@ -215,6 +258,17 @@ std::vector<std::vector<float>> outputs_with(int threads) {
   const Buffer copies = ctx.allocate(taps->workspace_bytes());
   taps->backward_weights(x, y, dy, dw, db, copies.data());
   for (const Owned* t : {&dw, &db}) keep(*t);
+
+  const Conv2dDesc grouped{.x = {3, 12, 12, 16}, .k = 16, .r = 3, .s = 3, .groups = 4};
+  Owned gx = random(grouped.x), gw = random(features(1, grouped.weights())),
+        gb = random(features(1, 16)), gy(grouped.y()), gdy = random(grouped.y()), gdx(grouped.x),
+        gdw(gw.shape), gdb(gb.shape);
+  const auto groups = cpu::make_conv2d_by(ctx, grouped, Conv2dImpl::groups);
+  const Buffer sums = ctx.allocate(groups->workspace_bytes());
+  groups->forward(gx, gw, gb, gy, sums.data());
+  groups->backward_weights(gx, gy, gdy, gdw, gdb, sums.data());
+  groups->backward_data(gdy, gw, gdx, sums.data());
+  for (const Owned* t : {&gy, &gdx, &gdw, &gdb}) keep(*t);
 
   const Shape channels = features(1, 7);
   Owned gamma = random(channels), beta = random(channels), mean(channels), invstd(channels);
