@@ -511,12 +511,13 @@ if(LAMINA_WITH_CUDA)
   set(CMAKE_CUDA_STANDARD 20)
 
   # Everything a source of kernels/cuda may include and link. The driver's library is not linked: the
-  # runtime loads it when there is one, so a binary starts on any machine.
+  # runtime loads it when there is one, so a binary starts on any machine. Nor is cuBLASLt, which
+  # is loaded when a GPU is used (kernels/cuda/cublaslt.h).
   add_library(lamina_cuda_libraries INTERFACE)
   target_include_directories(lamina_cuda_libraries SYSTEM
                              INTERFACE "${LAMINA_CUDNN_INCLUDE}" "${LAMINA_CUDNN_FRONTEND}")
-  target_link_libraries(lamina_cuda_libraries INTERFACE CUDA::cudart_static CUDA::cublasLt CUDA::nvrtc
-                                                        "${LAMINA_CUDNN_LIBRARY}" ${CMAKE_DL_LIBS})
+  target_link_libraries(lamina_cuda_libraries INTERFACE CUDA::cudart_static CUDA::nvrtc "${LAMINA_CUDNN_LIBRARY}"
+                                                        ${CMAKE_DL_LIBS})
   list(JOIN CMAKE_CUDA_ARCHITECTURES " " lamina_archs)
   set(LAMINA_CUDA_DECISION "on: toolkit ${LAMINA_CUDA_TOOLKIT}, cuDNN ${LAMINA_CUDNN}, for ${lamina_archs}")
   if(NOT LAMINA_CUDNN_FRONTEND MATCHES "/_deps/")

@@ -8,6 +8,7 @@
 
 #include <optional>
 
+#include "kernels/cuda/cublaslt.h"
 #include "kernels/plan_cache.h"
 
 namespace lamina::cuda {
@@ -188,6 +189,7 @@ CudnnTarget cudnn_target_of(Context& ctx) {
 cudnnContext* cudnn_of(Context& ctx) { return cudnn_target_of(ctx).handle; }
 
 CudnnTarget described_target(const std::string& json, F32Math f32) {
+  cublaslt_library();
   auto properties = std::make_shared<fe::DeviceProperties>();
   check(properties->deserialize({json.begin(), json.end()}), "read the description of a device");
   return {.handle = nullptr, .properties = std::move(properties), .f32 = f32, .device = json};

@@ -73,9 +73,9 @@ CudaDevice::CudaDevice(const ContextOpts& opts)
   cudaStream_t stream = nullptr;
   LAMINA_CUDA_CHECK(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
   stream_ = Stream(stream);
-  cublasLtHandle_t cublaslt = nullptr;
-  LAMINA_CUBLAS_CHECK(cublasLtCreate(&cublaslt));
-  cublaslt_ = LtHandle(cublaslt);
+  cublasLtHandle_t products = nullptr;
+  LAMINA_CUBLAS_CHECK(cublaslt_library().create(&products));
+  cublaslt_ = LtHandle(products);
   cudnnHandle_t cudnn = nullptr;
   LAMINA_CUDNN_CHECK(cudnnCreate(&cudnn));
   cudnn_ = CudnnHandle(cudnn);
@@ -247,7 +247,7 @@ void cuda_failed(int status, const char* expression, const char* file, int line)
 }
 
 void cublas_failed(int status, const char* expression, const char* file, int line) {
-  const char* const text = cublasLtGetStatusString(static_cast<cublasStatus_t>(status));
+  const char* const text = cublaslt_library().status_string(static_cast<cublasStatus_t>(status));
   throw Error(ErrorKind::failure,
               fmt::format("cuBLASLt failed: {}; update the driver or the CUDA toolkit.", text),
               {expression, file, line, "cuBLASLt", status, text});

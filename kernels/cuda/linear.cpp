@@ -45,7 +45,7 @@ class Product {
           cublasLtEpilogue_t epilogue) {
     const bool tf32 = cudnn_target_of(ctx).f32 == F32Math::tf32 && desc.dtype == DType::f32;
     cublasLtMatmulDesc_t matmul = nullptr;
-    LAMINA_CUBLAS_CHECK(cublasLtMatmulDescCreate(
+    LAMINA_CUBLAS_CHECK(cublaslt_library().create_matmul(
         &matmul, tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F, CUDA_R_32F));
     matmul_ = LtMatmul(matmul);
     set(CUBLASLT_MATMUL_DESC_TRANSA, a.transposed ? CUBLAS_OP_T : CUBLAS_OP_N);
@@ -65,34 +65,34 @@ class Product {
   void run(Context& ctx, const void* a, const void* b, void* c, const void* bias, void* workspace) {
     if (bias != nullptr) set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias);
     constexpr float kOne = 1.0f, kZero = 0.0f;
-    LAMINA_CUBLAS_CHECK(cublasLtMatmul(cublaslt_of(ctx),
-                                       matmul_.get(),
-                                       &kOne,
-                                       a,
-                                       a_.get(),
-                                       b,
-                                       b_.get(),
-                                       &kZero,
-                                       c,
-                                       c_.get(),
-                                       c,
-                                       c_.get(),
-                                       &algorithm_.algo,
-                                       workspace,
-                                       algorithm_.workspaceSize,
-                                       stream_of(ctx)));
+    LAMINA_CUBLAS_CHECK(cublaslt_library().matmul(cublaslt_of(ctx),
+                                                  matmul_.get(),
+                                                  &kOne,
+                                                  a,
+                                                  a_.get(),
+                                                  b,
+                                                  b_.get(),
+                                                  &kZero,
+                                                  c,
+                                                  c_.get(),
+                                                  c,
+                                                  c_.get(),
+                                                  &algorithm_.algo,
+                                                  workspace,
+                                                  algorithm_.workspaceSize,
+                                                  stream_of(ctx)));
   }
 
  private:
   template <class V>
   void set(cublasLtMatmulDescAttributes_t attribute, const V& value) {
     LAMINA_CUBLAS_CHECK(
-        cublasLtMatmulDescSetAttribute(matmul_.get(), attribute, &value, sizeof value));
+        cublaslt_library().set_matmul(matmul_.get(), attribute, &value, sizeof value));
   }
 
   static LtLayout layout(cudaDataType_t type, std::int64_t rows, std::int64_t columns) {
     cublasLtMatrixLayout_t made = nullptr;
-    LAMINA_CUBLAS_CHECK(cublasLtMatrixLayoutCreate(
+    LAMINA_CUBLAS_CHECK(cublaslt_library().create_layout(
         &made, type, static_cast<std::uint64_t>(rows), static_cast<std::uint64_t>(columns), rows));
     return LtLayout(made);
   }
@@ -100,11 +100,10 @@ class Product {
   // The first algorithm of the heuristics; the library sorts them by the time it expects.
   bool choose(cublasLtHandle_t handle) {
     cublasLtMatmulPreference_t made = nullptr;
-    LAMINA_CUBLAS_CHECK(cublasLtMatmulPreferenceCreate(&made));
+    LAMINA_CUBLAS_CHECK(cublaslt_library().create_preference(&made));
     const LtPreference preference(made);
     const auto prefer = [&](cublasLtMatmulPreferenceAttributes_t attribute, auto value) {
-      LAMINA_CUBLAS_CHECK(
-          cublasLtMatmulPreferenceSetAttribute(made, attribute, &value, sizeof value));
+      LAMINA_CUBLAS_CHECK(cublaslt_library().set_preference(made, attribute, &value, sizeof value));
     };
     constexpr std::uint64_t kWorkspace = std::uint64_t{32} << 20;
     prefer(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, kWorkspace);
@@ -115,16 +114,16 @@ class Product {
     prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, kAlignment);
     prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, kAlignment);
     int found = 0;
-    const cublasStatus_t status = cublasLtMatmulAlgoGetHeuristic(handle,
-                                                                 matmul_.get(),
-                                                                 a_.get(),
-                                                                 b_.get(),
-                                                                 c_.get(),
-                                                                 c_.get(),
-                                                                 made,
-                                                                 1,
-                                                                 &algorithm_,
-                                                                 &found);
+    const cublasStatus_t status = cublaslt_library().choose_algorithms(handle,
+                                                                       matmul_.get(),
+                                                                       a_.get(),
+                                                                       b_.get(),
+                                                                       c_.get(),
+                                                                       c_.get(),
+                                                                       made,
+                                                                       1,
+                                                                       &algorithm_,
+                                                                       &found);
     if (status == CUBLAS_STATUS_NOT_SUPPORTED) return false;
     LAMINA_CUBLAS_CHECK(status);
     return found > 0;

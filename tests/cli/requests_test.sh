@@ -5,6 +5,9 @@ source "$(dirname "$0")/lib.sh"
 
 expect 0 'Usage' --help
 expect 0 '^[0-9]' --version
+# Half a gigabyte of code that only a GPU needs: kernels/cuda/cublaslt.h.
+links_cublaslt() { ldd "$LAMINA" | grep -q libcublasLt; }
+check 'cuBLASLt is loaded when it is needed, not at the start' eval '! links_cublaslt'
 expect 0 'lenet_bn .* 61750 ' nets
 expect 0 '"id": "lenet5"' nets --json
 expect 0 'mnist-000/lenet_bn' recipes
