@@ -166,9 +166,6 @@ std::unique_ptr<NamedConv2d> make_named_conv2d(Context& ctx,
 
 std::unique_ptr<Conv2d> make_conv2d_by(Context& ctx, const Conv2dDesc& desc, Conv2dImpl impl) {
   checks::conv2d(ctx, desc);
-  if (impl == Conv2dImpl::taps)
-    return std::make_unique<MixedConv2d>(
-        ctx, desc, Conv2dPasses{Conv2dImpl::dnnl, Conv2dImpl::dnnl, impl});
   if (impl != Conv2dImpl::automatic) return make_named_conv2d(ctx, desc, impl);
   if (linear_conv2d_can_run(desc)) return make_linear_conv2d(ctx, desc);
   CpuDevice& device = device_of(ctx);

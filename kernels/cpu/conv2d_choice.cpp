@@ -27,16 +27,20 @@ struct WinogradCosts {
   double filter, filter_back, filter_gradient;
 };
 struct TapsCosts {
-  double product, copy, weight;  // a multiply-add, a float copied, one of dw
+  double product;              // a multiply-add
+  double line, sum;            // what a line costs in outputs, and an output's sum in channels
+  double copy, gradient;       // a float of x and dy copied, one of dw
+  double filter, filter_back;  // one of w copied
 };
-// With AVX-512 fitted to 27 and 17 shapes on a Xeon, with AVX2 to 27, 27 and 40 on an EPYC (Zen 3).
+// With AVX-512 fitted to 27 and 17 shapes on a Xeon, with AVX2 to 27, 27 and 60 on an EPYC (Zen 3).
 // (By tap with AVX-512: the product is Winograd's, which is the same; the rest is not fitted.)
 constexpr bool kWide = kLanes == 16;
 constexpr ImagesCosts kImages = kWide ? ImagesCosts{165, 150, 0.15} : ImagesCosts{80, 45, 0.3};
 constexpr WinogradCosts kWinograd =
     kWide ? WinogradCosts{2.0 / 165, 2.0 / 165, 2.0 / 150, 9, 90, 70, 60}
           : WinogradCosts{2.0 / 75, 2.0 / 52, 2.0 / 75, 20, 60, 60, 45};
-constexpr TapsCosts kTaps = kWide ? TapsCosts{2.0 / 150, 0.8, 0.2} : TapsCosts{2.0 / 75, 0.8, 0.2};
+constexpr TapsCosts kTaps = kWide ? TapsCosts{2.0 / 150, 3, 8, 0.8, 0.2, 0.6, 0.4}
+                                  : TapsCosts{2.0 / 78, 3, 8, 0.8, 0.2, 0.6, 0.4};
 
 // GFLOP/s of oneDNN's direct convolution.
 struct DnnlRates {
@@ -51,10 +55,16 @@ DnnlRates dnnl_rates(const Conv2dDesc& d) {
     return {channels * fill(k), 165 * fill(c), channels * fill(k)};
   }
   // A window of one tap is a plain product, which it does best. Else it keeps few sums side by side
-  // for few filters. It has no vectors for less than one of inputs.
-  const bool product = d.r * d.s == 1;
-  const double filters = product ? 85 : k <= 8 ? 36 : k <= 16 ? 58 : 70;
-  const double inputs = c < 8 ? 5.5 * static_cast<double>(c) : product ? 80 : c <= 16 ? 45 : 60;
+  // for few filters, and a stride costs it a quarter. It has no vectors for less than one of
+  // inputs.
+  const bool product = d.r * d.s == 1, strided = d.stride_w > 1;
+  const double filters = product ? 85 : k <= 8 ? 36 : k <= 16 ? 58 : strided ? 52 : 70;
+  const double inputs = c < 8     ? 5.5 * static_cast<double>(c)
+                        : product ? 80
+                        : c <= 16 ? 45
+                        : c < 64  ? 60
+                        : strided ? 60
+                                  : 72;
   return {filters * fill(k), inputs, k < 8 ? 30 * fill(k) : 57};
 }
 
@@ -96,14 +106,29 @@ std::int64_t inside(std::int64_t outputs,
   return count;
 }
 
-double taps_ns(const Conv2dDesc& d) {
+// Multiply-adds without those with padding.
+double inside_products(const Conv2dDesc& d) {
   const Shape y = d.y();
   const std::int64_t pairs = inside(y.h, d.x.h, d.r, d.stride_h, d.dilation_h, d.pad_h) *
                              inside(y.w, d.x.w, d.s, d.stride_w, d.dilation_w, d.pad_w);
-  const auto products = static_cast<double>(pairs * d.x.n) * static_cast<double>(d.k * d.x.c);
-  return products * kTaps.product / fill(d.x.c) +
-         static_cast<double>(d.x.numel() + y.numel()) * kTaps.copy +
-         static_cast<double>(d.weights()) * kTaps.weight;
+  return static_cast<double>(pairs * d.x.n) * static_cast<double>(d.k * d.x.c);
+}
+
+// The passes by tap.
+struct TapsTimes {
+  double forward, data, weights;
+};
+TapsTimes taps_ns(const Conv2dDesc& d) {
+  const Shape y = d.y();
+  const double products = inside_products(d) * kTaps.product,
+               filters = static_cast<double>(d.weights());
+  const double line = products * (1 + kTaps.line / static_cast<double>(std::max(d.x.n, y.w)));
+  const auto sums = [](std::int64_t in) { return 1 + kTaps.sum / static_cast<double>(in); };
+  return {.forward = line * sums(d.x.c) / fill(d.k) + filters * kTaps.filter,
+          .data = line * sums(d.k) / fill(d.x.c) + filters * kTaps.filter_back,
+          .weights = products / fill(d.x.c) +
+                     static_cast<double>(d.x.numel() + y.numel()) * kTaps.copy +
+                     filters * kTaps.gradient};
 }
 
 // Which passes our kernels for few channels do faster than oneDNN.
@@ -133,15 +158,31 @@ OwnPasses faster_by_winograd(const Conv2dDesc& d) {
           .weights = faster(d.y(), kWinograd.filter_gradient, kWinograd.direct_weights)};
 }
 
-// Whether the weight gradient is faster by tap than by the other.
-bool faster_by_taps(const Conv2dDesc& d, Conv2dImpl other) {
+// The passes of the choice that are faster by tap.
+OwnPasses faster_by_taps(const Conv2dDesc& d, const Conv2dPasses& chosen) {
   // A window of one tap is a single product to oneDNN as well.
-  if (!taps_conv2d_can_run(d) || d.r * d.s == 1) return false;
-  const double ns = other == Conv2dImpl::images ? images_ns(d, kImages.weights)
-                    : other == Conv2dImpl::winograd
-                        ? winograd_ns(d, d.y(), kWinograd.filter_gradient)
-                        : 2 * direct_products(d) / dnnl_rates(d).weights;
-  return taps_ns(d) * kMargin < ns;
+  if (!taps_conv2d_can_run(d) || d.r * d.s == 1) return {};
+  const double flops = 2 * direct_products(d);
+  const DnnlRates dnnl = dnnl_rates(d);
+  const auto other = [&](Conv2dImpl impl, double rate, double images, double winograd) {
+    return impl == Conv2dImpl::images     ? images_ns(d, images)
+           : impl == Conv2dImpl::winograd ? winograd
+                                          : flops / rate;
+  };
+  const TapsTimes taps = taps_ns(d);
+  return {
+      .forward = taps.forward * kMargin < other(chosen.forward,
+                                                dnnl.forward,
+                                                kImages.forward,
+                                                winograd_ns(d, d.y(), kWinograd.filter)),
+      .data = taps.data * kMargin < other(chosen.data,
+                                          dnnl.data,
+                                          kImages.forward,
+                                          winograd_ns(d, d.x, kWinograd.filter_back)),
+      .weights = taps.weights * kMargin < other(chosen.weights,
+                                                dnnl.weights,
+                                                kImages.weights,
+                                                winograd_ns(d, d.y(), kWinograd.filter_gradient))};
 }
 
 // Whether the kernel for narrow groups is faster than oneDNN. With AVX2, which has no vectors of
@@ -166,7 +207,10 @@ Conv2dPasses usual_conv2d_passes(const Conv2dDesc& desc, bool winograd) {
   Conv2dPasses passes{.forward = impl(own.forward, fast.forward),
                       .data = impl(own.data, fast.data),
                       .weights = impl(own.weights, fast.weights)};
-  if (faster_by_taps(desc, passes.weights)) passes.weights = Conv2dImpl::taps;
+  const OwnPasses taps = faster_by_taps(desc, passes);
+  if (taps.forward) passes.forward = Conv2dImpl::taps;
+  if (taps.data) passes.data = Conv2dImpl::taps;
+  if (taps.weights) passes.weights = Conv2dImpl::taps;
   if (!desc.backward_data) passes.data = passes.forward;
   if (!desc.backward_weights) passes.weights = passes.forward;
   return passes;

@@ -54,7 +54,7 @@ std::unique_ptr<NamedConv2d> make_linear_conv2d(Context& ctx, const Conv2dDesc& 
 bool winograd_conv2d_can_run(const Conv2dDesc& desc);
 std::unique_ptr<NamedConv2d> make_winograd_conv2d(Context& ctx, const Conv2dDesc& desc);
 
-// The gradient of the weights for small maps, and no other pass (conv2d_taps.cpp).
+// A product for each tap: small maps and strides (conv2d_taps.cpp).
 bool taps_conv2d_can_run(const Conv2dDesc& desc);
 std::unique_ptr<NamedConv2d> make_taps_conv2d(Context& ctx, const Conv2dDesc& desc);
 
@@ -78,7 +78,7 @@ Conv2dPasses tuned_conv2d_passes(Context& ctx,
                                  PlanCache& cache);
 std::string conv2d_tuning_key(Context& ctx, const Conv2dDesc& desc);  // in the cache
 
-// make_conv2d with the choice made by the caller. With taps, oneDNN has the other passes.
+// make_conv2d with the choice made by the caller.
 std::unique_ptr<Conv2d> make_conv2d_by(Context& ctx, const Conv2dDesc& desc, Conv2dImpl impl);
 
 }  // namespace lamina::cpu

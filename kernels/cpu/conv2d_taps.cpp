@@ -1,40 +1,36 @@
-// The weight gradient of a convolution as one matrix product for each tap of the window, exact and
-// without a product for the padding, which is most of a window on small maps.
+// Convolution as a matrix product for each tap of the window, exact and without a product for the
+// padding, which is most of a window on small maps.
 //
+//   y[n][p][q][k] = sum over the taps (r, s) that lie inside the image of
+//                   x[n][p * stride + r * dilation - pad][...][:] * w[k][r][s][:]
+// Outputs that lie evenly apart are a line: a row of a map or, on small maps, a pixel of all
+// images. A tap adds one product to what it meets of a line, read and written where it lies; only
+// the filters are copied. The gradient of the data is the same from dy to dx. That of the weights,
 //   dw[k][r][s][c] = sum of dy[n][p][q][k] * x[n][p * stride + r * dilation - pad][...][c]
-// over the images n and the outputs p, q whose tap (r, s) lies inside. x and dy are copied so that
+// sums over the images n and the outputs p, q whose tap lies inside: x and dy are copied so that
 // the images of a pixel lie side by side, and behind them those of the pixel a stride further: all
-// images of a row of outputs are one stretch in both. Threads take taps and pieces of filters and
-// channels: the bits depend on no thread.
+// images of a row of outputs are one stretch in both. Threads take lines, or taps and pieces of
+// filters and channels: the bits depend on no thread.
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <array>
 
 #include "engine/core/parallel.h"
 #include "kernels/checks.h"
 #include "kernels/cpu/bias_gradient.h"
 #include "kernels/cpu/conv2d_impl.h"
+#include "kernels/cpu/conv2d_lines.h"
 #include "kernels/cpu/gemm.h"
 #include "kernels/cpu/panels.h"
+#include "kernels/cpu/vec_lanes.h"
+#include "kernels/cpu/vec_math.h"
 
 namespace lamina::cpu {
 namespace {
 
 constexpr int kTerms = 64;                       // of a sum in registers
+constexpr std::int64_t kMostLines = 16;          // whose taps are looked up at a time
 constexpr std::int64_t kCopyFloats = 2'000'000;  // of x and dy at a time: part of the last cache
-
-// The outputs along one axis whose tap lies inside the image, and the input of the first.
-struct Inside {
-  std::int64_t begin, end, first;
-};
-Inside inside(std::int64_t outputs,
-              std::int64_t inputs,
-              std::int64_t offset,  // tap * dilation - pad
-              std::int64_t stride) {
-  const std::int64_t begin = offset < 0 ? (-offset + stride - 1) / stride : 0;
-  const std::int64_t last = inputs - 1 - offset;
-  const std::int64_t end = last < 0 ? 0 : std::min(outputs, last / stride + 1);
-  return {begin, std::max(begin, end), begin * stride + offset};
-}
 
 // The copy of some images, in panels of kWidth channels. stride: from a pixel to the one that
 // follows it there.
@@ -75,16 +71,67 @@ class TapsConv2d final : public NamedConv2d {
   }
 
   std::size_t workspace_bytes() const override {
-    const auto floats = x_copy(images_).floats() + dy_copy(images_).floats();
+    std::int64_t floats = desc_.weights();
+    if (desc_.backward_weights)
+      floats = std::max(floats, x_copy(images_).floats() + dy_copy(images_).floats());
     const std::size_t bytes = static_cast<std::size_t>(floats) * sizeof(float);
-    return desc_.bias ? std::max(bytes, bias_.scratch_bytes()) : bytes;
+    const bool bias = desc_.bias && desc_.backward_weights;
+    return bias ? std::max(bytes, bias_.scratch_bytes()) : bytes;
   }
-  Conv2dNames names() const override { return {{}, {}, {"by tap"}}; }
+  Conv2dNames names() const override { return {{"by tap"}, {"by tap"}, {"by tap"}}; }
 
-  void forward(const Tensor&, const Tensor&, const Tensor&, const Tensor&, void*) override {
-    refuse();
+  void forward(const Tensor& x,
+               const Tensor& w,
+               const Tensor& b,
+               const Tensor& y,
+               void* workspace) override {
+    checks::conv2d_forward(desc_, x, w, b, y);
+    auto* const filters = static_cast<float*>(workspace);
+    turn_filters(w.as<float>(), filters);
+    const LineWindow window{desc_, y_};
+    const Lines lines = lines_of(y_);
+    const std::int64_t k = desc_.k;
+    for_each_block(lines, [&](std::int64_t begin, std::int64_t end) {
+      lines.for_each_output(begin, end, [&](std::int64_t pixel) {
+        float* const row = y.as<float>() + pixel * k;
+        if (b)
+          std::copy_n(b.as<float>(), k, row);
+        else
+          std::fill_n(row, k, 0.0f);
+      });
+      add_taps(filters, desc_.x.c, k, begin, end, [&](auto line, auto r, auto s) {
+        return window.meet_inputs(x.as<float>(), y.as<float>(), lines, line, r, s);
+      });
+      if (desc_.act == Act::none) return;
+      visit_act(desc_.act, [&](auto act) {
+        lines.for_each_output(begin, end, [&](std::int64_t pixel) {
+          float* const row = y.as<float>() + pixel * k;
+          map_range(
+              0, k, [&](const Vec& v) { return act.forward(v); }, row, row);
+        });
+      });
+    });
   }
-  void backward_data(const Tensor&, const Tensor&, const Tensor&, void*) override { refuse(); }
+
+  void backward_data(const Tensor& dy,
+                     const Tensor& w,
+                     const Tensor& dx,
+                     void* workspace) override {
+    checks::conv2d_backward_data(desc_, dy, w, dx);
+    auto* const filters = static_cast<float*>(workspace);
+    copy_filters(w.as<float>(), filters);
+    const LineWindow window{desc_, y_};
+    const Lines lines = lines_of(desc_.x);
+    const std::int64_t c = desc_.x.c;
+    for_each_block(lines, [&](std::int64_t begin, std::int64_t end) {
+      lines.for_each_output(begin, end, [&](std::int64_t pixel) {
+        std::fill_n(dx.as<float>() + pixel * c, c, 0.0f);
+      });
+      add_taps(filters, desc_.k, c, begin, end, [&](auto line, auto r, auto s) {
+        return window.meet_outputs(dy.as<float>(), dx.as<float>(), lines, line, r, s);
+      });
+    });
+  }
 
   void backward_weights(const Tensor& x,
                         const Tensor& y,
@@ -106,7 +153,91 @@ class TapsConv2d final : public NamedConv2d {
   }
 
  private:
-  static void refuse() { LAMINA_CHECK(false, "products by tap give the weights' gradient only."); }
+  // Calls body(begin, end) on lines that have enough outputs together to be worth reading all
+  // filters for.
+  template <class Body>
+  void for_each_block(const Lines& lines, const Body& body) const {
+    constexpr std::int64_t kOutputs = 64;
+    const std::int64_t wanted =
+        std::min(kMostLines, (kOutputs + lines.outputs - 1) / lines.outputs);
+    const std::int64_t block =
+        std::min(wanted, (lines.count + ctx_.threads() - 1) / ctx_.threads());
+    parallel_for(ctx_, lines.count, block, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t line = begin; line < end; line += block)
+        body(line, std::min(end, line + block));
+    });
+  }
+
+  // Adds what all taps meet of some lines. filters: [tap] panels [in][out].
+  template <class Meet>
+  void add_taps(const float* filters,
+                std::int64_t in,
+                std::int64_t out,
+                std::int64_t begin,
+                std::int64_t end,
+                const Meet& meet) const {
+    const Panels<kPanel> panels{in, out};
+    std::array<Meeting, kMostLines> met;
+    for (std::int64_t tap = 0; tap < desc_.r * desc_.s; ++tap) {
+      std::size_t count = 0;
+      for (std::int64_t line = begin; line < end; ++line) {
+        met[count] = meet(line, tap / desc_.s, tap % desc_.s);
+        count += met[count].rows > 0;
+      }
+      for (std::int64_t k = 0; k < out; k += kPanel) {
+        for (std::size_t i = 0; i < count; ++i) {
+          Gemm{.m = met[i].rows,
+               .j = panels.width(k),
+               .l = in,
+               .a = met[i].from,
+               .a_m = met[i].from_step,
+               .a_l = 1,
+               .b = filters + tap * in * out + panels.offset(0, k),
+               .b_l = panels.width(k),
+               .c = met[i].to + k,
+               .c_m = met[i].to_step,
+               .add = true,
+               .terms = kTerms}
+              .run_rows(0, met[i].rows);
+        }
+      }
+    }
+  }
+
+  // The panels of the forward pass, whose columns are filters.
+  void turn_filters(const float* w, float* to) const {
+    const std::int64_t taps = desc_.r * desc_.s, c = desc_.x.c;
+    const std::int64_t vectors = (desc_.k + kLanes - 1) / kLanes;
+    const Panels<kPanel> panels{c, desc_.k};
+    parallel_for(ctx_, taps * vectors, 1, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i) {
+        const std::int64_t tap = i / vectors, k = i % vectors * kLanes, width = panels.width(k);
+        const Tile filters{std::min(kLanes, desc_.k - k), taps * c};
+        const float* const from = w + (k * taps + tap) * c;
+        float* const columns = to + tap * c * desc_.k + panels.offset(0, k);
+        if (filters.images == kLanes) {
+          gather_lanes(filters, from, c, columns, width);
+          continue;
+        }
+        for (std::int64_t f = 0; f < filters.images; ++f)
+          for (std::int64_t j = 0; j < c; ++j)
+            columns[j * width + f] = from[f * filters.stride + j];
+      }
+    });
+  }
+  // Those of the data's gradient, whose columns are channels.
+  void copy_filters(const float* w, float* to) const {
+    const std::int64_t taps = desc_.r * desc_.s, c = desc_.x.c;
+    const Panels<kPanel> panels{desc_.k, c};
+    parallel_for(ctx_, desc_.k, 1, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t k = begin; k < end; ++k)
+        for (std::int64_t tap = 0; tap < taps; ++tap)
+          for (std::int64_t j = 0; j < c; j += kPanel)
+            std::copy_n(w + (k * taps + tap) * c + j,
+                        panels.width(j),
+                        to + tap * c * desc_.k + panels.offset(k, j));
+    });
+  }
 
   Copy<kPanel> x_copy(std::int64_t images) const {
     return {{images, desc_.x.h, desc_.x.w, desc_.x.c}, desc_.stride_w};

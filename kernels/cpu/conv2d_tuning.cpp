@@ -39,7 +39,7 @@ bool can_run(Context& ctx, const Conv2dDesc& desc, Conv2dImpl impl) {
   if (impl == Conv2dImpl::images) return images_conv2d_can_run(desc);
   if (impl == Conv2dImpl::winograd)
     return device_of(ctx).winograd() && winograd_conv2d_can_run(desc);
-  if (impl == Conv2dImpl::taps) return desc.backward_weights && taps_conv2d_can_run(desc);
+  if (impl == Conv2dImpl::taps) return taps_conv2d_can_run(desc);
   if (impl == Conv2dImpl::groups) return groups_conv2d_can_run(desc);
   return impl == Conv2dImpl::dnnl;
 }
