@@ -5,6 +5,7 @@
 //           running = (1 - momentum) * running + momentum * batch, with the unbiased variance
 //           (PyTorch's rule)
 //   infer   the same with the running statistics
+//   apply   the same with mean and invstd as given
 //   x, z, y, dx, dz, dy  [N,H,W,C]; x, y and dy may be slices of channels
 //   gamma, beta, dgamma, dbeta, running_mean, running_var, mean, invstd  [C]
 // Statistics are f32 (f64 for f64 tensors). Ioffe, Szegedy, https://arxiv.org/abs/1502.03167
@@ -40,6 +41,19 @@ using batch_norm_train_fn = void(Context& ctx,
                                  const Tensor& mean,
                                  const Tensor& invstd);
 LAMINA_OP(batch_norm_train)
+
+// The y of batch_norm_train once more, from the statistics that it left: the same bits on `cpu` and
+// `cuda` (`ref` makes them from unrounded ones the first time).
+using batch_norm_apply_fn = void(Context& ctx,
+                                 const BatchNormOpts& opts,
+                                 const Tensor& x,
+                                 const Tensor& z,
+                                 const Tensor& gamma,
+                                 const Tensor& beta,
+                                 const Tensor& mean,
+                                 const Tensor& invstd,
+                                 const Tensor& y);
+LAMINA_OP(batch_norm_apply)
 
 // y may be x or z.
 using batch_norm_infer_fn = void(Context& ctx,

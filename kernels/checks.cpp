@@ -166,6 +166,23 @@ void batch_norm_train(const Context& ctx,
                opts.momentum);
 }
 
+void batch_norm_apply(const Context& ctx,
+                      const Tensor& x,
+                      const Tensor& z,
+                      const Tensor& gamma,
+                      const Tensor& beta,
+                      const Tensor& mean,
+                      const Tensor& invstd,
+                      const Tensor& y) {
+  constexpr auto op = "batch_norm_apply";
+  real(ctx, op, {"x", x, kSlice});
+  like(op, {"y", y, kSlice}, {"x", x});
+  apart(op, {"x", x}, {"y", y});
+  shortcut(op, x, z, y);
+  for (const Arg& a : {Arg{"gamma", gamma}, {"beta", beta}, {"mean", mean}, {"invstd", invstd}})
+    vector(op, a, statistics_dtype(x.dtype), x.shape.c);
+}
+
 void batch_norm_infer(const Context& ctx,
                       const BatchNormOpts& opts,
                       const Tensor& x,

@@ -85,12 +85,7 @@ void sum_gradients(const Context& ctx,
                  const Vec g = a.backward(out, load_some(dy.at(i, lane), count));
                  if (dz.data != nullptr) store_some(dz.at(i, lane), g, count);
                  const Vec centred = load_some(x.at(i, lane), count) - load(mean + lane);
-                 Terms t{};
-                 LAMINA_UNROLL for (int h = 0; h < 2; ++h) {
-                   t.first[h] = widen(g, h);
-                   t.second[h] = t.first[h] * widen(centred, h);
-                 }
-                 return t;
+                 return Terms{g, g * centred};
                });
 }
 
@@ -119,21 +114,23 @@ void batch_norm_train(Context& ctx,
   const Layout layout(x.shape);
   const Scratch scratch(ctx, layout);
   const BlocksIn xs(layout, x);
-  // Sums of differences from the first row: no digits are lost to a mean far from zero.
-  const float* const shift =
-      spread(layout, scratch.patterns, [=](std::int64_t c) { return xs.data[c]; });
+  // Sums of differences from the mean of a few rows: no digits are lost to a mean far from zero,
+  // nor to a single row that lies far out (Chan, Golub, LeVeque, "Algorithms for computing the
+  // sample variance", 1983, https://doi.org/10.1080/00031305.1983.10483115).
+  const float* const shift = spread(layout, scratch.patterns, [&](std::int64_t c) {
+    constexpr std::int64_t kSamples = 8;
+    float sum = 0;
+    for (std::int64_t i = 0; i < kSamples; ++i)
+      sum += xs.data[x.rows() * i / kSamples * x.row() + c];
+    return sum / kSamples;
+  });
   sum_channels(ctx,
                layout,
                scratch.slots,
                scratch.sums,
                [=](std::int64_t i, std::int64_t lane, std::int64_t count) {
-                 const Vec v = load_some(xs.at(i, lane), count), s = load(shift + lane);
-                 Terms t{};
-                 LAMINA_UNROLL for (int h = 0; h < 2; ++h) {
-                   t.first[h] = widen(v, h) - widen(s, h);
-                   t.second[h] = t.first[h] * t.first[h];
-                 }
-                 return t;
+                 const Vec offset = load_some(xs.at(i, lane), count) - load(shift + lane);
+                 return Terms{offset, offset * offset};
                });
   const std::int64_t channels = layout.channels;
   const double rows = layout.rows();
@@ -141,7 +138,7 @@ void batch_norm_train(Context& ctx,
     const double offset = scratch.sums[c] / rows;
     const double squares =
         std::max(0.0, scratch.sums[channels + c] - offset * scratch.sums[c]);  // of (x - mean)
-    const double batch_mean = xs.data[c] + offset;
+    const double batch_mean = shift[c] + offset;
     mean.as<float>()[c] = static_cast<float>(batch_mean);
     invstd.as<float>()[c] = static_cast<float>(1.0 / std::sqrt(squares / rows + opts.eps));
     const auto blend = [&](const Tensor& running, double batch) {
@@ -153,11 +150,25 @@ void batch_norm_train(Context& ctx,
   }
   ++*p.num_batches_tracked.as<std::int64_t>();
 
-  const float* const gamma = p.gamma.as<float>();
+  batch_norm_apply(ctx, opts, x, z, p.gamma, p.beta, mean, invstd, y);
+}
+
+void batch_norm_apply(Context& ctx,
+                      const BatchNormOpts& opts,
+                      const Tensor& x,
+                      const Tensor& z,
+                      const Tensor& gamma,
+                      const Tensor& beta,
+                      const Tensor& mean,
+                      const Tensor& invstd,
+                      const Tensor& y) {
+  checks::batch_norm_apply(ctx, x, z, gamma, beta, mean, invstd, y);
+  const Layout layout(x.shape);
+  float* const patterns = Scratch(ctx, layout).patterns;
+  const float* const gammas = gamma.as<float>();
   const float* const means = mean.as<float>();
   const float* const invstds = invstd.as<float>();
-  const float* const betas = p.beta.as<float>();
-  float* const patterns = scratch.patterns;
+  const float* const betas = beta.as<float>();
   normalise(
       ctx,
       layout,
@@ -166,7 +177,7 @@ void batch_norm_train(Context& ctx,
       z,
       spread(layout, patterns, [=](std::int64_t c) { return means[c]; }),
       spread(
-          layout, patterns + layout.block, [=](std::int64_t c) { return gamma[c] * invstds[c]; }),
+          layout, patterns + layout.block, [=](std::int64_t c) { return gammas[c] * invstds[c]; }),
       spread(layout, patterns + 2 * layout.block, [=](std::int64_t c) { return betas[c]; }),
       y);
 }

@@ -23,7 +23,7 @@ class BiasGradient {
     const std::int64_t block = layout_.block, k = layout_.channels;
     sum_channels(ctx, layout_, sums + 2 * k, sums, [=](std::int64_t i, auto lane, auto count) {
       const Vec v = load_some(dy + i * block + lane, count);
-      return Terms{{widen(v, 0), widen(v, 1)}, {}};
+      return Terms{v, {}};
     });
     std::transform(sums, sums + k, db, [](double sum) { return static_cast<float>(sum); });
   }

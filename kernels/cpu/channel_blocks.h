@@ -111,42 +111,59 @@ float* spread(const Layout& layout, float* pattern, const F& of_channel) {
 // For each channel the sums of two quantities over all rows: terms(block, lane, count) returns both
 // for a vector (count of it valid) of a block from `lane` on. sums: [2 * channels].
 struct Terms {
-  Wide first[2], second[2];
+  Vec first, second;
 };
+
+// So many rows are summed in f32 before they join the sums in f64: their roundings are few, and
+// converting every term would cost more than its product.
+inline constexpr std::int64_t kRun = 8;
+
+LAMINA_INLINE void add_wide(double* sums, const Vec& v) {
+  LAMINA_UNROLL
+  for (int h = 0; h < 2; ++h)
+    store_wide(sums + h * kHalf, load_wide(sums + h * kHalf) + widen(v, h));
+}
+
+// `vecs` columns of a run: a whole line of the cache, which may be gone when the next column comes.
+template <int vecs, class F>
+LAMINA_INLINE void sum_run(std::int64_t begin,
+                           std::int64_t end,
+                           std::int64_t lane,
+                           double* const first,
+                           double* const second,
+                           const F& terms) {
+  Terms sum[vecs] = {};
+  for (std::int64_t i = begin; i < end; ++i) {
+    LAMINA_UNROLL
+    for (int v = 0; v < vecs; ++v) {
+      const Terms t = terms(i, lane + v * kLanes, kLanes);
+      sum[v].first += t.first;
+      sum[v].second += t.second;
+    }
+  }
+  LAMINA_UNROLL
+  for (int v = 0; v < vecs; ++v) {
+    add_wide(first + lane + v * kLanes, sum[v].first);
+    add_wide(second + lane + v * kLanes, sum[v].second);
+  }
+}
+
 template <class F>
 void sum_chunk(const Part& part, double* const first, double* const second, const F terms) {
-  // As many blocks as stay in the first-level cache, column after column, the sums in registers.
-  const std::int64_t step = std::max<std::int64_t>(1, 2048 / part.block);
-  for (std::int64_t begin = part.begin; begin < part.end; begin += step) {
-    const std::int64_t end = std::min(begin + step, part.end);
-    for (std::int64_t lane = 0; lane < part.block; lane += kLanes) {
-      Wide sum[4];
-      LAMINA_UNROLL
-      for (int h = 0; h < 2; ++h) {
-        sum[h] = load_wide(first + lane + h * kHalf);
-        sum[2 + h] = load_wide(second + lane + h * kHalf);
-      }
-      for (std::int64_t i = begin; i < end; ++i) {
-        const Terms t = terms(i, lane, kLanes);
-        LAMINA_UNROLL
-        for (int h = 0; h < 2; ++h) {
-          sum[h] += t.first[h];
-          sum[2 + h] += t.second[h];
-        }
-      }
-      LAMINA_UNROLL
-      for (int h = 0; h < 2; ++h) {
-        store_wide(first + lane + h * kHalf, sum[h]);
-        store_wide(second + lane + h * kHalf, sum[2 + h]);
-      }
-    }
+  constexpr int kVecs = 16 / kLanes;
+  for (std::int64_t begin = part.begin; begin < part.end; begin += kRun) {
+    const std::int64_t end = std::min(begin + kRun, part.end);
+    std::int64_t lane = 0;
+    for (; lane + kVecs * kLanes <= part.block; lane += kVecs * kLanes)
+      sum_run<kVecs>(begin, end, lane, first, second, terms);
+    for (; lane < part.block; lane += kLanes) sum_run<1>(begin, end, lane, first, second, terms);
   }
   for (std::int64_t lane = 0; lane < part.rest; lane += kLanes) {
     const std::int64_t count = std::min(kLanes, part.rest - lane);
     const Terms t = terms(part.end, lane, count);
     for (std::int64_t i = 0; i < count; ++i) {
-      first[lane + i] += t.first[i / kHalf][i % kHalf];
-      second[lane + i] += t.second[i / kHalf][i % kHalf];
+      first[lane + i] += t.first[i];
+      second[lane + i] += t.second[i];
     }
   }
 }

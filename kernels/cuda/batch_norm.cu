@@ -247,7 +247,8 @@ void apply(Context& ctx,
            const Tensor& y,
            Act act,
            const Statistics& stats,
-           const BatchNormParams& p) {
+           const Tensor& gamma,
+           const Tensor& beta) {
   cuda::launch_rows<T>(
       ctx,
       "batch_norm apply",
@@ -260,8 +261,8 @@ void apply(Context& ctx,
       cuda::rows_of<T>(y),
       act,
       stats,
-      p.gamma.as<float>(),
-      p.beta.as<float>());
+      gamma.as<float>(),
+      beta.as<float>());
 }
 
 }  // namespace
@@ -291,7 +292,23 @@ void cuda::batch_norm_train(Context& ctx,
                                        running,
                                        mean.as<float>(),
                                        invstd.as<float>()});
-    apply<T>(ctx, x, z, y, opts.act, {mean.as<float>(), invstd.as<float>(), 0.0f, false}, p);
+  });
+  batch_norm_apply(ctx, opts, x, z, p.gamma, p.beta, mean, invstd, y);
+}
+
+void cuda::batch_norm_apply(Context& ctx,
+                            const BatchNormOpts& opts,
+                            const Tensor& x,
+                            const Tensor& z,
+                            const Tensor& gamma,
+                            const Tensor& beta,
+                            const Tensor& mean,
+                            const Tensor& invstd,
+                            const Tensor& y) {
+  checks::batch_norm_apply(ctx, x, z, gamma, beta, mean, invstd, y);
+  const Statistics stats{mean.as<float>(), invstd.as<float>(), 0.0f, false};
+  visit_compute(x.dtype, "batch_norm_apply", [&]<class T>(T) {
+    apply<T>(ctx, x, z, y, opts.act, stats, gamma, beta);
   });
 }
 
@@ -304,8 +321,9 @@ void cuda::batch_norm_infer(Context& ctx,
   checks::batch_norm_infer(ctx, opts, x, z, p, y);
   const Statistics stats{
       p.running_mean.as<float>(), p.running_var.as<float>(), static_cast<float>(opts.eps), true};
-  visit_compute(
-      x.dtype, "batch_norm_infer", [&]<class T>(T) { apply<T>(ctx, x, z, y, opts.act, stats, p); });
+  visit_compute(x.dtype, "batch_norm_infer", [&]<class T>(T) {
+    apply<T>(ctx, x, z, y, opts.act, stats, p.gamma, p.beta);
+  });
 }
 
 void cuda::batch_norm_backward(Context& ctx,

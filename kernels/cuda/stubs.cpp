@@ -41,6 +41,7 @@ LAMINA_STUB(void, split, T, std::span<const Tensor>, std::span<const std::int64_
 LAMINA_STUB(void, act_forward, Act, T, T)
 LAMINA_STUB(void, act_backward, Act, T, T, T)
 LAMINA_STUB(void, batch_norm_train, const BatchNormOpts&, T, T, const BatchNormParams&, T, T, T)
+LAMINA_STUB(void, batch_norm_apply, const BatchNormOpts&, T, T, T, T, T, T, T)
 LAMINA_STUB(void, batch_norm_infer, const BatchNormOpts&, T, T, const BatchNormParams&, T)
 LAMINA_STUB(void, batch_norm_backward, const BatchNormOpts&, T, T, T, T, T, T, T, T, T, T)
 LAMINA_STUB(void,

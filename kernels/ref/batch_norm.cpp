@@ -111,6 +111,24 @@ void ref::batch_norm_train(Context& ctx,
   ++*p.num_batches_tracked.as<std::int64_t>();
 }
 
+void ref::batch_norm_apply(Context& ctx,
+                           const BatchNormOpts& opts,
+                           const Tensor& x,
+                           const Tensor& z,
+                           const Tensor& gamma,
+                           const Tensor& beta,
+                           const Tensor& mean,
+                           const Tensor& invstd,
+                           const Tensor& y) {
+  checks::batch_norm_apply(ctx, x, z, gamma, beta, mean, invstd, y);
+  visit_real(x.dtype, "batch_norm_apply", [&]<class T>(T) {
+    for (std::int64_t c = 0; c < x.shape.c; ++c) {
+      const double scale = value<T>(gamma, c) * value<T>(invstd, c);
+      normalise<T>(x, z, y, c, opts.act, scale, value<T>(mean, c), value<T>(beta, c));
+    }
+  });
+}
+
 void ref::batch_norm_infer(Context& ctx,
                            const BatchNormOpts& opts,
                            const Tensor& x,

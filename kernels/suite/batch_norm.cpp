@@ -1,4 +1,4 @@
-// Batch normalisation: training, inference and both backward passes.
+// Batch normalisation: training, its output once more, inference and both backward passes.
 // SPDX-License-Identifier: Apache-2.0
 #include "kernels/batch_norm.h"
 
@@ -98,17 +98,19 @@ BatchNormParams params_of(const Call& call) {
   return {call["gamma"], call["beta"], call["running_mean"], call["running_var"], call["count"]};
 }
 
-// Magnitude of y: what the subtraction of the mean starts from, and the shortcut.
+// Magnitude of y: what the subtraction of the mean starts from, and the shortcut. A mean that was
+// summed up from the batch is off by roundings of numbers as large as x is wide: `deviation`.
 Values normalised_size(const Case& c,
                        const Problem& problem,
                        const Values& mean,
-                       const Values& invstd) {
+                       const Values& invstd,
+                       double deviation = 0) {
   const Values& x = problem.slot("x").values;
   const std::size_t channels = mean.size();
   Values size(x.size());
   for (std::size_t i = 0; i < x.size(); ++i) {
     const std::size_t c0 = i % channels;
-    const double centred = invstd[c0] * (std::abs(x[i]) + std::abs(mean[c0]));
+    const double centred = invstd[c0] * (std::abs(x[i]) + std::abs(mean[c0]) + deviation);
     size[i] = problem.slot("gamma").values[c0] * centred +
               std::abs(problem.slot("beta").values[c0]) +
               (c.shortcut ? std::abs(problem.slot("z").values[i]) : 0);
@@ -145,12 +147,38 @@ Problem train_problem(const Case& c, DType dtype = DType::f32) {
   const auto truth = execute_ref(problem).values;
   const double units = roundings(c);
   const double x_size = std::abs(mean_of(c, dtype)) + c.deviation;
-  problem.slot("y").budget = {units,
-                              normalised_size(c, problem, truth.at("mean"), truth.at("invstd"))};
+  problem.slot("y").budget = {
+      units, normalised_size(c, problem, truth.at("mean"), truth.at("invstd"), c.deviation)};
   for (const char* name : {"mean", "running_mean"}) problem.slot(name).budget = {units, {x_size}};
   // A mean that is off by one rounding leaves the variance nearly alone, so these are relative.
   for (const char* name : {"invstd", "running_var"}) problem.slot(name).budget = {units};
   set_batch_norm_peer(problem, c.opts);
+  return problem;
+}
+
+// From the statistics that the forward pass left behind.
+Problem apply_problem(const Case& c, DType dtype) {
+  const auto forward = execute_ref(train_problem(c, dtype)).values;
+  const Shape vector = features(1, c.shape.c);
+  Problem problem = problem_of(c, "apply", dtype);
+  problem.slots.push_back(wide(in("mean", vector, forward.at("mean"))));
+  problem.slots.push_back(wide(in("invstd", vector, forward.at("invstd"))));
+  problem.slots.push_back(out("y", c.shape, {}));
+  problem.round_inputs();
+  problem.body = [opts = c.opts](Call& call) {
+    batch_norm_apply(call.ctx(),
+                     opts,
+                     call["x"],
+                     call["z"],
+                     call["gamma"],
+                     call["beta"],
+                     call["mean"],
+                     call["invstd"],
+                     call["y"]);
+  };
+  problem.slot("y").budget = {
+      16, normalised_size(c, problem, problem.slot("mean").values, problem.slot("invstd").values)};
+  if (c.shortcut) problem.in_place = {{"y", "z"}};
   return problem;
 }
 
@@ -275,6 +303,10 @@ void training(Table& table) {
   table.check(train_problem, Case{"more_than_a_grid", kMoreRowsThanAGrid, {}});
 }
 
+void application(Table& table) {
+  for (const Case& c : cases()) table.check(apply_problem, c);
+}
+
 void inference(Table& table) {
   for (const Case& c : cases()) table.check(infer_problem, c);
 }
@@ -372,6 +404,7 @@ void check_layer(Table& table, const LayerCase& layer) {
 void add_batch_norm(Suite& suite) {
   suite.add_layer("batch_norm", check_layer);
   suite.add("Training", training);
+  suite.add("Application", application);
   suite.add("Inference", inference);
   suite.add("Backward", backward);
   suite.add("BackwardOfInference", backward_of_inference);

@@ -97,6 +97,8 @@ TEST_P(ArgumentChecks, BatchNorm) {
       {"num_batches_tracked", "i64"});
   refuses([&] { batch_norm_train(ctx_, {.momentum = 2}, x, {}, p, y, mean, invstd); },
           {"momentum 2"});
+  refuses([&] { batch_norm_apply(ctx_, {}, x, {}, c, c, mean, wrong, y); },
+          {"batch_norm_apply", "invstd"});
   refuses(
       [&] {
         batch_norm_infer(ctx_, {}, x, {}, {c, c, wrong, c, {}}, y);
