@@ -46,6 +46,12 @@ class BatchNorm2dOp : public LayerOp {
           ctx_, opts_, t.x[0], y, t.dy, params(t), t.dx[0], shortcut(t.dx), t.dp[0], t.dp[1]);
     }
   }
+  bool can_recompute() const override { return true; }
+  void recompute(const Bound& t) override {
+    if (!train_) return forward(t);
+    batch_norm_apply(
+        ctx_, opts_, t.x[0], shortcut(t.x), t.p[0], t.p[1], t.saved[0], t.saved[1], t.y);
+  }
   bool takes_slice(std::size_t input) const override { return input == 0; }
   bool makes_slice() const override { return true; }
 

@@ -12,6 +12,7 @@ class DropoutLayerOp : public LayerOp {
   DropoutLayerOp(Context& ctx, const DropoutOpts& opts) : ctx_(ctx), opts_(opts) {}
   void forward(const Bound& t) override { lamina::dropout(ctx_, opts_, t.state, t.x[0], t.y); }
   void backward(const Bound& t) override { lamina::dropout(ctx_, opts_, t.state, t.dy, t.dx[0]); }
+  bool can_recompute() const override { return true; }
 
  private:
   Context& ctx_;

@@ -17,6 +17,10 @@ class MaxPoolOp : public LayerOp {
   void backward(const Bound& t) override {
     max_pool_backward(ctx_, opts_, t.dy, t.saved[0], t.dx[0]);
   }
+  bool can_recompute() const override { return true; }
+  void recompute(const Bound& t) override {
+    max_pool_forward(ctx_, opts_, t.x[0], t.y, {});  // the winners were kept
+  }
   bool makes_slice() const override { return true; }
 
  private:

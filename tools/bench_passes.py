@@ -1,7 +1,7 @@
 # What each technique brings: training steps of `lamina bench` as it is, and with one pass of the
-# graph compiler, or Winograd's filtering, turned off, or with convolutions chosen by their time
-# (--autotune). The processes live at once and take turns of a few steps (turns.py), so that whatever
-# else the machine does hits all of them.
+# graph compiler, or Winograd's filtering, turned off, with convolutions chosen by their time
+# (--autotune), or with every cheap tensor recomputed (--memory 1). The processes live at once and
+# take turns of a few steps (turns.py), so that whatever else the machine does hits all of them.
 #
 #   python3 tools/bench_passes.py resnet18:8 googlenet:8 lenet_bn:64
 #   python3 tools/bench_passes.py densenet121:4 --seconds 60 --table passes.md
@@ -22,15 +22,21 @@ import types
 import bench_compare_torch as bench
 import turns
 
+LITTLE_MEMORY = ("--memory", "1")  # MB: less than any net takes
+
 HEAD = ("| net | batch | as usual, ms a step | changed | times as long (middle half) "
         "| MB, as usual | MB, changed |\n|---|---|---|---|---|---|---|\n")
 
 
 def techniques(args):
     """What can be changed in this net, by the flags that do it."""
-    command = [args.lamina, "summary", args.net, "--batch", str(args.batch), "--plan", "--json"]
+    command = [args.lamina, "summary", args.net, "--batch", str(args.batch), "--plan", "--json",
+               *LITTLE_MEMORY]
     plan = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)["plan"]
-    found = {f"no {note['pass']}": ("--no-pass", note["pass"]) for note in plan["passes"]}
+    passes = dict.fromkeys(note["pass"] for note in plan["passes"])
+    found = {f"no {name}": ("--no-pass", name) for name in passes if name != "recompute"}
+    if "recompute" in passes:  # usually there is nothing to do for it
+        found["recompute"] = LITTLE_MEMORY
     if any("Winograd" in layer["implementation"] for layer in plan["layers"]):
         found["no Winograd"] = ("--no-winograd",)
     if any(layer["type"] == "Conv2d" for layer in plan["layers"]):

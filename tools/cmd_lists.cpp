@@ -94,7 +94,11 @@ Plan training_plan(const Graph& graph, const SummaryFlags& flags) {
                               .threads = static_cast<int>(flags.threads),
                               .winograd = !flags.no_winograd});
   Model model(ctx, graph);
-  return plan_of(model, Program(model, {.batch = flags.batch, .passes = flags.passes.set()}));
+  return plan_of(model,
+                 Program(model,
+                         {.batch = flags.batch,
+                          .passes = flags.passes.set(),
+                          .memory = flags.passes.memory_bytes()}));
 }
 
 Json plan_json(const Plan& plan) {

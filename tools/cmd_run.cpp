@@ -129,7 +129,8 @@ void run(const RunFlags& flags) {
                    .mode = flags.train ? Mode::train : Mode::eval,
                    .backward = !flags.grads.empty(),
                    .passes = flags.passes.set(),
-                   .seed = static_cast<std::uint64_t>(flags.seed)};
+                   .seed = static_cast<std::uint64_t>(flags.seed),
+                   .memory = flags.passes.memory_bytes()};
   if (flags.dropout >= 0) opts.dropout = flags.dropout;
   Program program(model, opts);
   const Buffer arena = ctx.allocate(program.arena_bytes());

@@ -49,6 +49,16 @@ void PassFlags::add_to(CLI::App& command) {
   command.add_flag("--no-fuse", no_fuse, "run every layer by itself");
   command.add_option(
       "--no-pass", off, "leave out this pass of the graph compiler; may repeat (summary --plan)");
+  command.add_option("--memory",
+                     memory,
+                     "MB that the tensors should take: while they take more, cheap ones are made "
+                     "again in the backward pass (0: all are kept)");
+}
+
+std::optional<std::size_t> PassFlags::memory_bytes() const {
+  LAMINA_CHECK(memory >= 0, "--memory {} cannot be negative.", memory);
+  if (memory == 0) return std::nullopt;
+  return static_cast<std::size_t>(memory) * 1000000;
 }
 
 PassSet PassFlags::set() const {

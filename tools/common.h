@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "engine/core/precision.h"
@@ -27,13 +28,15 @@ struct NetFlags {
   NetOpts opts() const;
 };
 
-// The passes of the graph compiler as flags: --no-fuse and --no-pass NAME.
+// The passes of the graph compiler as flags: --no-fuse, --no-pass NAME and --memory MB.
 struct PassFlags {
   bool no_fuse = false;
   std::vector<std::string> off = {};
+  std::int64_t memory = 0;
 
   void add_to(CLI::App& command);
   PassSet set() const;
+  std::optional<std::size_t> memory_bytes() const;  // as ProgramOpts takes it
 };
 
 // The net for this data set: where the options leave them open, channels are the data's, and so are

@@ -28,6 +28,7 @@ double flops_of(const Node& node, const Bound& t) {
 PassWork work_of(const Node& node, const Bound& t, std::string_view pass) {
   const auto y = static_cast<double>(t.y.bytes());
   PassWork work{.flops = flops_of(node, t)};
+  if (pass == "recompute") return {.bytes = bytes_of(t.x) + y};
   if (pass == "forward") {
     work.bytes = bytes_of(t.x) + bytes_of(t.p) + y;
     return work;

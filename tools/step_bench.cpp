@@ -50,7 +50,11 @@ Context StepBenchFlags::open() const {
 }
 
 StepBenchOpts StepBenchFlags::opts() const {
-  return {.batch = batch, .passes = passes.set(), .optimizer = optimizer, .precision = precision};
+  return {.batch = batch,
+          .passes = passes.set(),
+          .memory = passes.memory_bytes(),
+          .optimizer = optimizer,
+          .precision = precision};
 }
 
 Dataset random_images(const Shape& sample, std::int64_t classes, std::int64_t count) {
@@ -79,7 +83,7 @@ StepBench::StepBench(Context& ctx, Graph graph, const Dataset& images, const Ste
       walk_(model_,
             data_,
             {},
-            {.batch = opts.batch, .passes = opts.passes, .seed = 1},
+            {.batch = opts.batch, .passes = opts.passes, .seed = 1, .memory = opts.memory},
             data_.count() / opts.batch * opts.batch),
       optimizer_(model_, config_of(opts)),
       metrics_(ctx, model_.graph().classes(), false),

@@ -20,6 +20,7 @@ namespace lamina::cli {
 struct StepBenchOpts {
   std::int64_t batch = 64;
   PassSet passes;
+  std::optional<std::size_t> memory;  // see ProgramOpts
   std::string optimizer = "adam", precision = "fp32";
   bool record = true;     // steps as one CUDA graph
   bool cpu_time = false;  // of all threads, in place of wall time

@@ -96,6 +96,10 @@ class LayerOp {
   virtual void backward(const Bound& t) = 0;
   virtual bool has_backward_weights() const { return false; }
   virtual void backward_weights(const Bound&) {}
+  // Whether y is cheap, little more than a pass over memory; and y once more, in the backward pass:
+  // from x, p and what was saved, touching nothing else, with the same bits on `cpu` and `cuda`.
+  virtual bool can_recompute() const { return false; }
+  virtual void recompute(const Bound& t) { forward(t); }
   // Whether x[input] may be a slice of the channels of a wider map; whether y and dy may be.
   virtual bool takes_slice(std::size_t /*input*/) const { return false; }
   virtual bool makes_slice() const { return false; }

@@ -6,6 +6,12 @@
 
 namespace lamina {
 
+// Two lives meet, if at all, at the first step of one of them, or where one comes back.
+bool Lifetime::meets(const Lifetime& other) const {
+  const auto both = [&](int step) { return alive_at(step) && other.alive_at(step); };
+  return both(first) || both(other.first) || both(idle_last + 1) || both(other.idle_last + 1);
+}
+
 std::size_t plan_memory(std::vector<Lifetime>& items) {
   std::vector<std::size_t> by_size(items.size());
   std::iota(by_size.begin(), by_size.end(), std::size_t{0});
@@ -20,7 +26,7 @@ std::size_t plan_memory(std::vector<Lifetime>& items) {
     const std::size_t bytes = align_up(item.bytes);
     std::size_t offset = 0;
     for (const Lifetime* other : placed) {
-      if (other->last < item.first || item.last < other->first) continue;
+      if (!other->meets(item)) continue;
       if (offset + bytes <= other->offset) break;
       offset = std::max(offset, other->offset + align_up(other->bytes));
     }

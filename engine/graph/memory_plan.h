@@ -8,12 +8,19 @@
 
 namespace lamina {
 
-// Live during the steps [first, last] of the step list.
+// Live during the steps [first, last] of the step list, but for the idle ones in between.
 struct Lifetime {
   std::string name;
   std::size_t bytes = 0;
   int first = 0, last = 0;
-  std::size_t offset = 0;  // the answer, a multiple of kSlabAlignment
+  int idle_first = 0, idle_last = -1;  // steps whose tensors may have the memory; none here
+  std::size_t offset = 0;              // the answer, a multiple of kSlabAlignment
+
+  bool alive_at(int step) const {
+    return first <= step && step <= last && (step < idle_first || idle_last < step);
+  }
+  // Whether both are alive at some step.
+  bool meets(const Lifetime& other) const;
 };
 
 inline constexpr std::size_t kSlabAlignment = 64;

@@ -12,6 +12,7 @@ constexpr std::array<PassInfo, kPassCount> kPasses{{
     {"fuse_activations",
      "an activation joins the convolution, linear layer, norm or sum before it"},
     {"concat_in_place", "what a concat joins is written into its channels, nothing is copied"},
+    {"recompute", "where memory is short, cheap tensors are made again in the backward pass"},
     {"share_memory", "tensors that are not needed at the same time share memory"},
 }};
 

@@ -19,9 +19,10 @@ enum class Pass {
   fuse_sums,         // fuse.h
   fuse_activations,  // fuse.h
   concat_in_place,   // slices.h
+  recompute,         // recompute.h
   share_memory,      // memory_plan.h
 };
-inline constexpr std::size_t kPassCount = 4;
+inline constexpr std::size_t kPassCount = 5;
 
 struct PassInfo {
   std::string_view name, what;

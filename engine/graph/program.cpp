@@ -209,6 +209,7 @@ void Program::plan() {
   }
   if (scratch_bytes > 0) scratch_ = add("gradients to be added", scratch_bytes, loss_time(), end);
 
+  plan_recomputation();
   if (!opts_.passes.has(Pass::share_memory)) {
     for (Lifetime& lifetime : lifetimes_) lifetime.first = 0, lifetime.last = end;
   }
@@ -223,6 +224,59 @@ void Program::plan() {
                                   static_cast<double>(workspace_offset_) / 1e6)});
   }
   arena_bytes_ = workspace_offset_ + workspace_bytes_;
+}
+
+std::vector<Recomputable> Program::find_recomputable() const {
+  std::vector<Recomputable> found;
+  const auto judged = [&](ValueId value) {
+    const auto is_it = [&](ValueId output) { return storage_of(output) == value; };
+    return is_it(graph_.output()) ||
+           std::any_of(graph_.auxiliary().begin(), graph_.auxiliary().end(), [&](const auto& head) {
+             return is_it(head.output);
+           });
+  };
+  for (std::size_t i = 0; i < steps_.size(); ++i) {
+    const Node& node = graph_.nodes()[i];
+    const auto at = static_cast<std::size_t>(node.output);
+    if (!steps_[i].op || !steps_[i].op->can_recompute() || judged(node.output)) continue;
+    if (slices_[at].map >= 0) continue;  // the memory is that of the whole map
+    Recomputable candidate{i, activation_[at].lifetime, forward_time(i), 2 * loss_time(), {}};
+    const auto read_backward = [&](std::size_t reader) {
+      candidate.first_backward = std::min(candidate.first_backward, backward_time(reader));
+    };
+    if (steps_[i].backward && node.layer->backward_reads_y()) read_backward(i);
+    for (std::size_t j = i + 1; j < steps_.size(); ++j) {
+      const Node& reader = graph_.nodes()[j];
+      for (std::size_t k = 0; k < reader.inputs.size(); ++k) {
+        if (storage_of(reader.inputs[k]) != node.output) continue;
+        candidate.last_forward = forward_time(j);
+        if (steps_[j].backward && reader.layer->backward_reads_x(k)) read_backward(j);
+      }
+    }
+    for (const ValueId input : node.inputs)
+      candidate.inputs.push_back(activation_[static_cast<std::size_t>(storage_of(input))].lifetime);
+    const bool is_read = candidate.first_backward < 2 * loss_time();
+    if (is_read && candidate.last_forward + 1 < candidate.first_backward)
+      found.push_back(std::move(candidate));
+  }
+  return found;
+}
+
+void Program::plan_recomputation() {
+  if (!opts_.memory || !opts_.backward || !opts_.passes.has(Pass::recompute) ||
+      !opts_.passes.has(Pass::share_memory))
+    return;
+  const std::vector<Recomputable> candidates = find_recomputable();
+  const std::size_t limit = *opts_.memory - std::min(*opts_.memory, workspace_bytes_);
+  for (const std::size_t chosen : recompute_to_fit(lifetimes_, candidates, limit)) {
+    const Recomputable& c = candidates[chosen];
+    const auto reader = static_cast<std::size_t>(backward_time(0) - c.first_backward);
+    steps_[reader].recomputed.push_back(c.node);
+    notes_.push_back(
+        {Pass::recompute,
+         fmt::format(
+             "{} is made again for {}", graph_.nodes()[c.node].name, graph_.nodes()[reader].name)});
+  }
 }
 
 Tensor Program::tensor_at(const Place& place,
@@ -330,6 +384,10 @@ void Program::backward() {
     Step& step = steps_[i];
     if (!step.op || !step.backward) continue;
     const std::string& name = graph_.nodes()[i].name;
+    for (const std::size_t node : step.recomputed) {
+      const Step& again = steps_[node];
+      run_pass(graph_.nodes()[node].name, "recompute", [&] { again.op->recompute(again.bound); });
+    }
     const bool in_two = step.op->has_backward_weights();
     if (in_two) run_pass(name, "backward weights", [&] { step.op->backward_weights(step.bound); });
     if (in_two && !step.bound.dx[0]) continue;

@@ -19,6 +19,7 @@
 #include "engine/graph/memory_plan.h"
 #include "engine/graph/model.h"
 #include "engine/graph/passes.h"
+#include "engine/graph/recompute.h"
 #include "engine/graph/slices.h"
 #include "kernels/loss.h"
 
@@ -34,6 +35,8 @@ struct ProgramOpts {
   std::optional<LossKind> loss;   // instead of the net's own
   double smoothing = 0;           // of the labels
   MixupOpts mixup;                // of the labels; the images are prepare()'s
+  // Bytes that the arena should take: while it takes more, cheap tensors are recomputed.
+  std::optional<std::size_t> memory;
 };
 
 class Program {
@@ -56,7 +59,8 @@ class Program {
   void backward();
 
   // Called around every pass with the node's name and "forward", "loss" or "backward"; "backward
-  // weights" and "backward data" where two kernels make a layer's gradients. For timing.
+  // weights" and "backward data" where two kernels make a layer's gradients; "recompute" where its
+  // output is made again. For timing.
   using Observer = std::function<void(const std::string& name, const char* pass, bool begin)>;
   void set_observer(Observer observer) { observer_ = std::move(observer); }
   // What graph().nodes()[node] reads and writes; for an observer, as other layers may reuse the
@@ -82,6 +86,7 @@ class Program {
     std::vector<int> accumulate;  // inputs whose gradient is added to an earlier one
     std::vector<std::pair<Tensor, Tensor>> sums;  // and the tensors: total += part
     int first_saved = -1;                         // index of its saved tensors in lifetimes_
+    std::vector<std::size_t> recomputed;          // nodes run again before its backward pass
   };
 
   // Where a value or its gradient lies: memory of its own, or channels of a map.
@@ -93,6 +98,8 @@ class Program {
 
   void compile();
   void plan();
+  std::vector<Recomputable> find_recomputable() const;
+  void plan_recomputation();
   void find_places_of_concats();
   Place slice_of(const Place& map, const Slice& slice) const;
   int storage_of(ValueId value) const { return storage_[static_cast<std::size_t>(value)]; }

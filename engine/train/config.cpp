@@ -126,6 +126,11 @@ const ConfigField kFields[] = {
      "",
      "passes of the graph compiler to leave out, such as concat_in_place,share_memory",
      &C::no_pass},
+    {"memory",
+     "",
+     "MB that a step's tensors should take: while they take more, cheap ones are made again in the "
+     "backward pass, not kept (0: what is free on a GPU)",
+     &C::memory},
     {"winograd",
      "",
      "3x3 convolutions by Winograd's filtering where that is faster (true or false); cpu only",
@@ -233,6 +238,7 @@ void TrainConfig::check() const {
   check_augmentation(*this);
   image_store_from_name(image_store);
   require(early_stop >= 0, "early_stop", std::to_string(early_stop), "zero or more");
+  require(memory >= 0, "memory", std::to_string(memory), "zero or more");
   require(save_every >= 0, "save_every", std::to_string(save_every), "zero or more");
   require(log_every > 0, "log_every", std::to_string(log_every), "positive");
   require(limit >= 0, "limit", std::to_string(limit), "zero or more");

@@ -71,6 +71,7 @@ struct TrainConfig {
   bool autotune = false;  // choose convolutions by their time
   bool fuse = true;
   std::string no_pass;          // passes of the graph compiler to leave out: a,b
+  std::int64_t memory = 0;      // MB a step's tensors should take; 0: what the device has free
   bool winograd = true;         // 3x3 convolutions with larger roundings where faster; cpu only
   bool record = true;           // replay the step as one CUDA graph
   std::string debug;            // nan: look for values that are not finite, see nonfinite.h

@@ -65,6 +65,7 @@ NonfiniteWatch::NonfiniteWatch(Model& model, Program& program)
       if (!begin) after_loss();
       return;
     }
+    if (kind == "recompute") return;  // was looked at in the forward pass
     if (kind != "forward" && model_->compute_dtype() == DType::f16) return;
     if (begin)
       before(node_of(name), kind);

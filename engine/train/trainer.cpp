@@ -44,12 +44,13 @@ struct Trainer::Machine {
   DeviceDataset train_data, test_data;
   PrepareOpts prepare;
   Split split;
-  BatchWalk walk;
-  std::unique_ptr<Evaluator> validation;
-  Evaluator test;
   Optimizer optimizer;
   MetricSums metrics;
-  Buffer state, arena;
+  Buffer state;
+  BatchWalk walk;  // planned for what the device has left by now
+  std::unique_ptr<Evaluator> validation;
+  Evaluator test;
+  Buffer arena;
   // f32, of every batch of an epoch, at step % batches; momenta where the schedule cycles them.
   Buffer losses, rates, momenta;
   std::unique_ptr<TrainStep> step;
@@ -58,14 +59,23 @@ struct Trainer::Machine {
   Model& judged() { return average ? average->model() : model; }
   StepState* device_state() const { return static_cast<StepState*>(state.data()); }
 
-  static ProgramOpts training_opts(const TrainConfig& config) {
+  // Of the tensors of a step. What is free on the device is so but for an eighth, for what is
+  // allocated behind them.
+  static std::optional<std::size_t> memory_for(Context& ctx, const TrainConfig& config) {
+    if (config.memory > 0) return static_cast<std::size_t>(config.memory) * 1000000;
+    const std::optional<std::size_t> free = ctx.device().free_bytes();
+    return free ? std::optional(*free - *free / 8) : std::nullopt;
+  }
+
+  static ProgramOpts training_opts(Context& ctx, const TrainConfig& config) {
     const auto seed = static_cast<std::uint64_t>(config.seed);
     return {.batch = config.batch_size,
             .passes = config.debug.empty() ? config.passes() : PassSet::unfused(),
             .seed = seed,
             .loss = loss_of(config),
             .smoothing = config.label_smoothing,
-            .mixup = mixup_of(config)};
+            .mixup = mixup_of(config),
+            .memory = memory_for(ctx, config)};
   }
 
   static ProgramOpts evaluation_opts(const TrainConfig& config) {
@@ -86,16 +96,16 @@ struct Trainer::Machine {
         prepare(parse_normalize(config.normalize, train)),
         split(split_train_val(
             train.count, config.val_split, static_cast<std::uint64_t>(config.seed))),
+        optimizer(model, config),
+        metrics(ctx, model.graph().classes(), false),
+        state(ctx.allocate(sizeof(StepState))),
         walk(model,
              train_data,
              augmented(prepare, config, train),
-             training_opts(config),
+             training_opts(ctx, config),
              static_cast<std::int64_t>(split.train.size()),
              config.accumulate),
-        test(judged(), test_data, prepare, all_samples(test_set.count), evaluation_opts(config)),
-        optimizer(model, config),
-        metrics(ctx, model.graph().classes(), false),
-        state(ctx.allocate(sizeof(StepState))) {
+        test(judged(), test_data, prepare, all_samples(test_set.count), evaluation_opts(config)) {
     if (!split.val.empty()) {
       validation = std::make_unique<Evaluator>(
           judged(), train_data, prepare, split.val, evaluation_opts(config));
@@ -103,7 +113,7 @@ struct Trainer::Machine {
     // Training and evaluation take turns in one arena.
     const std::size_t bytes = std::max(
         {walk.arena_bytes(), test.arena_bytes(), validation ? validation->arena_bytes() : 0});
-    check_memory(model, training_opts(config), bytes);
+    check_memory(model, training_opts(ctx, config), bytes);
     arena = ctx.allocate(bytes);
     walk.bind(arena.bytes_at(0), device_state());
     test.bind(arena.bytes_at(0));

@@ -8,6 +8,7 @@
 #include "engine/train/batch_walk.h"
 #include "kernels/context.h"
 #include "nets/registry.h"
+#include "tests/graph/runner.h"
 
 namespace lamina {
 namespace {
@@ -33,6 +34,21 @@ TEST(SimtMemory, NamesTheLargestBatchThatFits) {
   EXPECT_LE(bytes_of(fits), limit) << text;
   EXPECT_GT(bytes_of(fits + 4), limit) << text;  // and not much less than what would
   EXPECT_NO_THROW(check_memory(model, {.batch = 64}, planned));
+}
+
+// Tensors are made again in the backward pass, by the kernels of a GPU, and nothing else changes.
+TEST(SimtMemory, RecomputesTheSameBits) {
+  Context ctx = make_context({.backend = BackendKind::cuda});
+  const auto result = [&](std::optional<std::size_t> memory) {
+    Model model(ctx, build_net("lenet_bn"));
+    model.initialise(7);
+    return test::run_pass(model, {.batch = 3, .seed = 9, .memory = memory});
+  };
+  const test::PassResult kept = result(std::nullopt), again = result(0);
+  EXPECT_EQ(again.output, kept.output);
+  for (std::size_t i = 0; i < kept.gradients.tensors.size(); ++i)
+    EXPECT_EQ(again.gradients.tensors[i].data, kept.gradients.tensors[i].data)
+        << kept.gradients.tensors[i].name;
 }
 
 TEST(SimtMemory, SaysWhenNothingFits) {
