@@ -13,6 +13,8 @@ namespace lamina {
 enum class Act { none, relu, relu6, tanh, sigmoid };
 
 std::string_view name_of(Act act);  // "relu"
+// Whether the derivative can be told from x as well as from y: it is 0 or 1.
+constexpr bool is_rectifier(Act act) { return act == Act::relu || act == Act::relu6; }
 
 // y = act(x).  x, y: any shape, same dtype. y may be x.
 using act_forward_fn = void(Context& ctx, Act act, const Tensor& x, const Tensor& y);

@@ -65,14 +65,16 @@ using batch_norm_infer_fn = void(Context& ctx,
 LAMINA_OP(batch_norm_infer)
 
 // Gradients of batch_norm_train; dz = dy * act'(y) is the shortcut's. y is needed only with an
-// activation. dx and dz may each be empty, and one of them may be dy. In 16 bits dx is made from dz
-// as it was stored, where dz is wanted.
+// activation; with a rectifier and no z it may be empty: what stood in front of it is then made
+// again from x, which spares reading y twice. dx and dz may each be empty, and one of them may be
+// dy. In 16 bits dx is made from dz as it was stored, where dz is wanted.
 using batch_norm_backward_fn = void(Context& ctx,
                                     const BatchNormOpts& opts,
                                     const Tensor& x,
                                     const Tensor& y,
                                     const Tensor& dy,
                                     const Tensor& gamma,
+                                    const Tensor& beta,
                                     const Tensor& mean,
                                     const Tensor& invstd,
                                     const Tensor& dx,

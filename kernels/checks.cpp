@@ -217,7 +217,7 @@ void batch_norm_gradients(const Context& ctx,
                           const Tensor& dbeta) {
   real(ctx, op, {"x", x, kSlice});
   like(op, {"dy", dy, kSlice}, {"x", x});
-  if (act != Act::none) like(op, {"y", y, kSlice}, {"x", x});
+  if (act != Act::none && (y || dz || !is_rectifier(act))) like(op, {"y", y, kSlice}, {"x", x});
   for (const Arg& a : {Arg{"dx", dx}, {"dz", dz}}) {
     if (!a.t) continue;
     like(op, a, {"x", x});
@@ -238,6 +238,7 @@ void batch_norm_backward(const Context& ctx,
                          const Tensor& y,
                          const Tensor& dy,
                          const Tensor& gamma,
+                         const Tensor& beta,
                          const Tensor& mean,
                          const Tensor& invstd,
                          const Tensor& dx,
@@ -246,7 +247,7 @@ void batch_norm_backward(const Context& ctx,
                          const Tensor& dbeta) {
   constexpr auto op = "batch_norm_backward";
   batch_norm_gradients(ctx, op, opts.act, x, y, dy, dx, dz, dgamma, dbeta);
-  for (const Arg& a : {Arg{"gamma", gamma}, {"mean", mean}, {"invstd", invstd}})
+  for (const Arg& a : {Arg{"gamma", gamma}, {"beta", beta}, {"mean", mean}, {"invstd", invstd}})
     vector(op, a, statistics_dtype(x.dtype), x.shape.c);
 }
 

@@ -7,11 +7,17 @@ namespace lamina::nn {
 
 namespace {
 
+// A rectifier's slope is seen from x.
+bool backward_reads_y(const BatchNorm2dOpts& opts) {
+  return opts.act != Act::none && (opts.sum || !is_rectifier(opts.act));
+}
+
 class BatchNorm2dOp : public LayerOp {
  public:
   BatchNorm2dOp(const CompileArgs& args, const BatchNorm2dOpts& opts)
       : ctx_(args.ctx),
         opts_{opts.eps, opts.momentum, opts.act},
+        reads_y_(backward_reads_y(opts)),
         train_(args.mode == Mode::train) {}
 
   void forward(const Bound& t) override {
@@ -26,8 +32,8 @@ class BatchNorm2dOp : public LayerOp {
                      t.saved.empty() ? Tensor{} : t.saved[1]);
   }
   void backward(const Bound& t) override {
-    // y was kept only for an activation; without one its memory may be dx's by now.
-    const Tensor y = opts_.act == Act::none ? Tensor{} : t.y;
+    // Where y was not kept, its memory may be dx's by now.
+    const Tensor y = reads_y_ ? t.y : Tensor{};
     if (train_) {
       batch_norm_backward(ctx_,
                           opts_,
@@ -35,6 +41,7 @@ class BatchNorm2dOp : public LayerOp {
                           y,
                           t.dy,
                           t.p[0],
+                          t.p[1],
                           t.saved[0],
                           t.saved[1],
                           t.dx[0],
@@ -62,7 +69,7 @@ class BatchNorm2dOp : public LayerOp {
 
   Context& ctx_;
   BatchNormOpts opts_;
-  bool train_;
+  bool reads_y_, train_;
 };
 
 class BatchNorm2dLayer : public Layer {
@@ -90,7 +97,7 @@ class BatchNorm2dLayer : public Layer {
   }
   // The shortcut passes through.
   bool backward_reads_x(std::size_t input) const override { return input == 0; }
-  bool backward_reads_y() const override { return opts_.act != Act::none; }
+  bool backward_reads_y() const override { return nn::backward_reads_y(opts_); }
   std::unique_ptr<Layer> with_sum() const override {
     if (opts_.act != Act::none || opts_.sum) return nullptr;
     BatchNorm2dOpts opts = opts_;

@@ -19,13 +19,23 @@ struct Scratch {
 
   Scratch(Context& ctx, const Layout& layout) {
     const std::int64_t slot_count = layout.chunks * 2 * layout.block;
-    const std::int64_t pattern_count = 4 * layout.block / 2;  // in doubles
+    const std::int64_t pattern_count = 5 * layout.block / 2;  // in doubles
     slots = device_of(ctx).scratch<double>(
         static_cast<std::size_t>(slot_count + 2 * layout.channels + pattern_count));
     sums = slots + slot_count;
     patterns = reinterpret_cast<float*>(sums + 2 * layout.channels);
   }
 };
+
+// gamma / sqrt(var + eps), of running statistics
+float frozen_scale(float gamma, float var, double eps) {
+  return static_cast<float>(gamma / std::sqrt(var + eps));
+}
+
+// What stands in front of the activation, rounded alike in both directions.
+LAMINA_INLINE Vec affine(const Vec& x, const Vec& mean, const Vec& scale, const Vec& beta) {
+  return multiply_add(x - mean, scale, beta);
+}
 
 // y = act((x - mean) * scale + beta + z), z may be empty.
 void normalise(Context& ctx,
@@ -45,7 +55,7 @@ void normalise(Context& ctx,
           ctx,
           layout,
           [=](std::int64_t lane, const Vec& v) {
-            return a.forward((v - load(mean + lane)) * load(scale + lane) + load(beta + lane));
+            return a.forward(affine(v, load(mean + lane), load(scale + lane), load(beta + lane)));
           },
           ys,
           xs);
@@ -55,8 +65,8 @@ void normalise(Context& ctx,
         ctx,
         layout,
         [=](std::int64_t lane, const Vec& v, const Vec& shortcut) {
-          const Vec normal = (v - load(mean + lane)) * load(scale + lane) + load(beta + lane);
-          return a.forward(normal + shortcut);
+          return a.forward(affine(v, load(mean + lane), load(scale + lane), load(beta + lane)) +
+                           shortcut);
         },
         ys,
         xs,
@@ -64,15 +74,51 @@ void normalise(Context& ctx,
   });
 }
 
+// Where an activation's slope is seen: from y, or from x by way of what stood in front of the
+// activation. `from` is the tensor that is read for it.
+template <class A>
+struct SlopeFromY {
+  BlocksIn from;
+  LAMINA_INLINE Vec gradient(std::int64_t, const Vec& y, const Vec& dy) const {
+    return A::backward(y, dy);
+  }
+};
+template <class A>
+struct SlopeFromX {
+  BlocksIn from;
+  const float *mean, *scale, *beta;
+  LAMINA_INLINE Vec gradient(std::int64_t lane, const Vec& x, const Vec& dy) const {
+    return A::backward(affine(x, load(mean + lane), load(scale + lane), load(beta + lane)), dy);
+  }
+};
+
+// Calls body(slope). Without an activation the tensor that is read does not matter.
+template <class Body>
+void visit_slope(Act act,
+                 const BlocksIn& x,
+                 const BlocksIn& y,
+                 const float* mean,
+                 const float* scale,
+                 const float* beta,
+                 const Body& body) {
+  visit_act(act, [&]<class A>(A) {
+    if (act == Act::none)
+      body(SlopeFromY<A>{x});
+    else if (y.data != nullptr)
+      body(SlopeFromY<A>{y});
+    else
+      body(SlopeFromX<A>{x, mean, scale, beta});
+  });
+}
+
 // The sums both backward passes are made of, with g = dy * act'(y): of g, and of g * (x - mean). On
 // the way g is stored to dz, which may be dy, unless dz is null.
-template <class A>
+template <class Slope>
 void sum_gradients(const Context& ctx,
                    const Layout& layout,
                    const Scratch& scratch,
-                   A a,
+                   const Slope slope,
                    const BlocksIn x,
-                   const BlocksIn y,
                    const BlocksIn dy,
                    const float* mean,
                    const BlocksOut dz) {
@@ -81,23 +127,23 @@ void sum_gradients(const Context& ctx,
                scratch.slots,
                scratch.sums,
                [=](std::int64_t i, std::int64_t lane, std::int64_t count) {
-                 const Vec out = load_some(y.at(i, lane), count);
-                 const Vec g = a.backward(out, load_some(dy.at(i, lane), count));
+                 const Vec g = slope.gradient(lane,
+                                              load_some(slope.from.at(i, lane), count),
+                                              load_some(dy.at(i, lane), count));
                  if (dz.data != nullptr) store_some(dz.at(i, lane), g, count);
                  const Vec centred = load_some(x.at(i, lane), count) - load(mean + lane);
                  return Terms{g, g * centred};
                });
 }
 
-// Calls body(activation, y, dy) with what is left to do for g once sum_gradients() is through: all
-// of it, or nothing where dz holds g already.
-template <class A, class Body>
-void visit_gradient(
-    A a, const BlocksIn& y, const BlocksIn& dy, const BlocksOut& dz, const Body& body) {
+// Calls body(slope, dy) with what is left to do for g once sum_gradients() is through: all of it,
+// or nothing where dz holds g already.
+template <class Slope, class Body>
+void visit_gradient(const Slope& slope, const BlocksIn& dy, const BlocksOut& dz, const Body& body) {
   if (dz.data != nullptr)
-    body(Identity{}, y, BlocksIn(dz));
+    body(SlopeFromY<Identity>{slope.from}, BlocksIn(dz));
   else
-    body(a, y, dy);
+    body(slope, dy);
 }
 
 }  // namespace
@@ -196,19 +242,18 @@ void batch_norm_infer(Context& ctx,
   const float* const means = p.running_mean.as<float>();
   const float* const vars = p.running_var.as<float>();
   float* const patterns = scratch.patterns;
-  normalise(ctx,
-            layout,
-            opts.act,
-            x,
-            z,
-            spread(layout, patterns, [=](std::int64_t c) { return means[c]; }),
-            spread(layout,
-                   patterns + layout.block,
-                   [=, &opts](std::int64_t c) {
-                     return static_cast<float>(gamma[c] / std::sqrt(vars[c] + opts.eps));
-                   }),
-            spread(layout, patterns + 2 * layout.block, [=](std::int64_t c) { return betas[c]; }),
-            y);
+  normalise(
+      ctx,
+      layout,
+      opts.act,
+      x,
+      z,
+      spread(layout, patterns, [=](std::int64_t c) { return means[c]; }),
+      spread(layout,
+             patterns + layout.block,
+             [=, &opts](std::int64_t c) { return frozen_scale(gamma[c], vars[c], opts.eps); }),
+      spread(layout, patterns + 2 * layout.block, [=](std::int64_t c) { return betas[c]; }),
+      y);
 }
 
 void batch_norm_backward(Context& ctx,
@@ -217,13 +262,15 @@ void batch_norm_backward(Context& ctx,
                          const Tensor& y,
                          const Tensor& dy,
                          const Tensor& gamma,
+                         const Tensor& beta,
                          const Tensor& mean,
                          const Tensor& invstd,
                          const Tensor& dx,
                          const Tensor& dz,
                          const Tensor& dgamma,
                          const Tensor& dbeta) {
-  checks::batch_norm_backward(ctx, opts, x, y, dy, gamma, mean, invstd, dx, dz, dgamma, dbeta);
+  checks::batch_norm_backward(
+      ctx, opts, x, y, dy, gamma, beta, mean, invstd, dx, dz, dgamma, dbeta);
   const Layout layout(x.shape);
   const Scratch scratch(ctx, layout);
   const std::int64_t channels = layout.channels, block = layout.block;
@@ -232,14 +279,17 @@ void batch_norm_backward(Context& ctx,
   const float* const means = mean.as<float>();
   const float* const invstds = invstd.as<float>();
   const float* const gammas = gamma.as<float>();
+  const float* const betas = beta.as<float>();
   float* const patterns = scratch.patterns;
   const float* const centre = spread(layout, patterns, [=](std::int64_t c) { return means[c]; });
-  visit_act(opts.act, [&](auto a) {
-    const BlocksIn xs(layout, x), dys(layout, dy);
-    // Without an activation y may be empty, and its values do not matter.
-    const BlocksIn ys = opts.act == Act::none ? xs : BlocksIn(layout, y);
-    const BlocksOut dzs(layout, dz);
-    sum_gradients(ctx, layout, scratch, a, xs, ys, dys, centre, dzs);
+  const float* const scale =
+      spread(layout, patterns + block, [=](std::int64_t c) { return gammas[c] * invstds[c]; });
+  const float* const offset =
+      spread(layout, patterns + 2 * block, [=](std::int64_t c) { return betas[c]; });
+  const BlocksIn xs(layout, x), dys(layout, dy);
+  const BlocksOut dzs(layout, dz);
+  visit_slope(opts.act, xs, BlocksIn(layout, y), centre, scale, offset, [&](const auto& slope) {
+    sum_gradients(ctx, layout, scratch, slope, xs, dys, centre, dzs);
     for (std::int64_t c = 0; c < channels; ++c) {
       dgamma.as<float>()[c] = static_cast<float>(sums[channels + c] * invstds[c]);
       dbeta.as<float>()[c] = static_cast<float>(sums[c]);
@@ -247,30 +297,26 @@ void batch_norm_backward(Context& ctx,
     if (!dx) return;
     // The mean and the variance depend on every x of the channel: that takes off g's mean and its
     // component along x - mean.
-    const float* const scale =
-        spread(layout, patterns + block, [=](std::int64_t c) { return gammas[c] * invstds[c]; });
-    const float* const g_mean = spread(layout, patterns + 2 * block, [=](std::int64_t c) {
+    const float* const g_mean = spread(layout, patterns + 3 * block, [=](std::int64_t c) {
       return static_cast<float>(sums[c] / rows);
     });
-    const float* const slope = spread(layout, patterns + 3 * block, [=](std::int64_t c) {
+    const float* const along = spread(layout, patterns + 4 * block, [=](std::int64_t c) {
       return static_cast<float>(sums[channels + c] * invstds[c] * invstds[c] / rows);
     });
-    visit_gradient(
-        a, ys, dys, dzs, [&](auto through, const BlocksIn& out, const BlocksIn& gradient) {
-          map_blocks(
-              ctx,
-              layout,
-              [=](std::int64_t lane, const Vec& vx, const Vec& vy, const Vec& vdy) {
-                const Vec g = through.backward(vy, vdy);
-                const Vec centred = vx - load(centre + lane);
-                return load(scale + lane) *
-                       ((g - load(g_mean + lane)) - centred * load(slope + lane));
-              },
-              BlocksOut(layout, dx),
-              xs,
-              out,
-              gradient);
-        });
+    visit_gradient(slope, dys, dzs, [&](auto through, const BlocksIn& gradient) {
+      map_blocks(
+          ctx,
+          layout,
+          [=](std::int64_t lane, const Vec& vx, const Vec& from, const Vec& vdy) {
+            const Vec g = through.gradient(lane, from, vdy);
+            const Vec centred = vx - load(centre + lane);
+            return load(scale + lane) * ((g - load(g_mean + lane)) - centred * load(along + lane));
+          },
+          BlocksOut(layout, dx),
+          xs,
+          through.from,
+          gradient);
+    });
   });
 }
 
@@ -290,35 +336,36 @@ void batch_norm_backward_frozen(Context& ctx,
   const std::int64_t channels = layout.channels;
   const float* const means = p.running_mean.as<float>();
   const float* const gammas = p.gamma.as<float>();
+  const float* const betas = p.beta.as<float>();
   const float* const vars = p.running_var.as<float>();
   const auto invstd = [&](std::int64_t c) { return 1.0 / std::sqrt(vars[c] + opts.eps); };
-  const float* const centre =
-      spread(layout, scratch.patterns, [=](std::int64_t c) { return means[c]; });
-  visit_act(opts.act, [&](auto a) {
-    const BlocksIn xs(layout, x), dys(layout, dy);
-    const BlocksIn ys = opts.act == Act::none ? xs : BlocksIn(layout, y);
-    const BlocksOut dzs(layout, dz);
-    sum_gradients(ctx, layout, scratch, a, xs, ys, dys, centre, dzs);
+  float* const patterns = scratch.patterns;
+  const float* const centre = spread(layout, patterns, [=](std::int64_t c) { return means[c]; });
+  const float* const scale = spread(layout, patterns + layout.block, [&](std::int64_t c) {
+    return frozen_scale(gammas[c], vars[c], opts.eps);
+  });
+  const float* const offset =
+      spread(layout, patterns + 2 * layout.block, [=](std::int64_t c) { return betas[c]; });
+  const BlocksIn xs(layout, x), dys(layout, dy);
+  const BlocksOut dzs(layout, dz);
+  visit_slope(opts.act, xs, BlocksIn(layout, y), centre, scale, offset, [&](const auto& slope) {
+    sum_gradients(ctx, layout, scratch, slope, xs, dys, centre, dzs);
     for (std::int64_t c = 0; c < channels; ++c) {
       dgamma.as<float>()[c] = static_cast<float>(scratch.sums[channels + c] * invstd(c));
       dbeta.as<float>()[c] = static_cast<float>(scratch.sums[c]);
     }
     if (!dx) return;
-    const float* const scale = spread(layout, scratch.patterns + layout.block, [&](std::int64_t c) {
-      return static_cast<float>(gammas[c] * invstd(c));
+    visit_gradient(slope, dys, dzs, [&](auto through, const BlocksIn& gradient) {
+      map_blocks(
+          ctx,
+          layout,
+          [=](std::int64_t lane, const Vec& from, const Vec& vdy) {
+            return through.gradient(lane, from, vdy) * load(scale + lane);
+          },
+          BlocksOut(layout, dx),
+          through.from,
+          gradient);
     });
-    visit_gradient(
-        a, ys, dys, dzs, [&](auto through, const BlocksIn& out, const BlocksIn& gradient) {
-          map_blocks(
-              ctx,
-              layout,
-              [=](std::int64_t lane, const Vec& vy, const Vec& vdy) {
-                return through.backward(vy, vdy) * load(scale + lane);
-              },
-              BlocksOut(layout, dx),
-              out,
-              gradient);
-        });
   });
 }
 

@@ -14,15 +14,24 @@
 namespace lamina {
 namespace {
 
-// Statistics as the passes get them: inverse deviations, or variances with an eps.
-struct Statistics {
+// What stands in front of the activation, of a channel: scale * (x - mean) + shift.
+struct Affine {
+  float mean, scale, shift;
+
+  LAMINA_DEVICE float operator()(float x) const { return scale * (x - mean) + shift; }
+};
+
+// A norm as the passes get it: with inverse deviations, or with variances and an eps.
+struct Norm {
   const float *mean, *spread;
   float eps;
   bool variance;
+  const float *gamma, *beta;
 
   LAMINA_DEVICE float invstd(int c) const {
     return variance ? 1.0f / sqrtf(spread[c] + eps) : spread[c];
   }
+  LAMINA_DEVICE Affine affine(int c) const { return {mean[c], gamma[c] * invstd(c), beta[c]}; }
 };
 
 struct Running {
@@ -36,13 +45,14 @@ struct Running {
 template <class T>
 struct BatchStatistics {
   static constexpr int kSums = 2;
+  using Channel = float;  // the pivot
   cuda::Rows<const T> x;
   std::int64_t rows;
   double eps;
   Running running;
   float *mean, *invstd;
 
-  LAMINA_DEVICE float pivot(int c) const {
+  LAMINA_DEVICE Channel channel(int c) const {
     constexpr int kSamples = 8;
     float sum = 0.0f;
     for (int i = 0; i < kSamples; ++i) sum += cuda::as_f32(*x.at(rows * i / kSamples, c));
@@ -64,7 +74,7 @@ struct BatchStatistics {
     const auto count = static_cast<double>(rows);
     const double offset = sum[0] / count;
     const double squares = sum[1] - offset * sum[0];  // around the mean
-    const double batch_mean = static_cast<double>(pivot(c)) + offset;
+    const double batch_mean = static_cast<double>(channel(c)) + offset;
     const double var = squares > 0.0 ? squares / count : 0.0;
     mean[c] = static_cast<float>(batch_mean);
     invstd[c] = static_cast<float>(1.0 / sqrt(var + eps));
@@ -85,24 +95,17 @@ LAMINA_KERNEL normalise(cuda::RowSize size,
                         cuda::Rows<const T> z,
                         cuda::Rows<T> y,
                         Act act,
-                        Statistics stats,
-                        const float* gamma,
-                        const float* beta) {
+                        Norm norm) {
   const cuda::RowWalk at = cuda::row_walk<width>(size);
   if (at.row >= at.end) return;
-  float mean[width], scale[width], shift[width];
-  for (int j = 0; j < width; ++j) {
-    const int c = at.channel + j;
-    mean[j] = stats.mean[c];
-    scale[j] = gamma[c] * stats.invstd(c);
-    shift[j] = beta[c];
-  }
+  Affine affine[width];
+  for (int j = 0; j < width; ++j) affine[j] = norm.affine(at.channel + j);
   for (std::int64_t row = at.row; row < at.end; row += at.step) {
     auto pack = x.template load<width>(row, at.channel);
     cuda::Pack<T, width> shortcut{};
     if (z.data != nullptr) shortcut = z.template load<width>(row, at.channel);
     for (int j = 0; j < width; ++j) {
-      float value = scale[j] * (cuda::as_f32(pack.v[j]) - mean[j]) + shift[j];
+      float value = affine[j](cuda::as_f32(pack.v[j]));
       if (z.data != nullptr) value += cuda::as_f32(shortcut.v[j]);
       pack.v[j] = cuda::from_f32<T>(cuda::activate(act, value));
     }
@@ -110,21 +113,24 @@ LAMINA_KERNEL normalise(cuda::RowSize size,
   }
 }
 
-// What both backward passes read.
+// What both backward passes read. y may be null: the slope is then seen from x.
 template <class T>
 struct Gradients {
   cuda::Rows<const T> x, y, dy;
   Act act;
-  Statistics stats;
+  Norm norm;
 
   template <int width>
   LAMINA_DEVICE cuda::Pack<T, width> load_y(std::int64_t row, int c) const {
-    return act == Act::none ? cuda::Pack<T, width>{} : y.template load<width>(row, c);
+    const bool reads = act != Act::none && y.data != nullptr;
+    return reads ? y.template load<width>(row, c) : cuda::Pack<T, width>{};
   }
   // dy * act'(y) of an element
-  LAMINA_DEVICE float through(T gradient, T out) const {
+  LAMINA_DEVICE float through(T gradient, T out, const Affine& affine, T at) const {
     const float d = cuda::as_f32(gradient);
-    return act == Act::none ? d : cuda::through_act(act, cuda::as_f32(out), d);
+    if (act == Act::none) return d;
+    const float seen = y.data != nullptr ? cuda::as_f32(out) : affine(cuda::as_f32(at));
+    return cuda::through_act(act, seen, d);
   }
 };
 
@@ -133,30 +139,31 @@ struct Gradients {
 template <class T>
 struct GradientSums {
   static constexpr int kSums = 2;
+  using Channel = Affine;
   Gradients<T> in;
   cuda::Rows<T> dz;
   float *dgamma, *dbeta;
 
-  LAMINA_DEVICE float pivot(int c) const { return in.stats.mean[c]; }
+  LAMINA_DEVICE Channel channel(int c) const { return in.norm.affine(c); }
   template <int width>
   LAMINA_DEVICE void add(std::int64_t row,
                          int c,
-                         const float (&mean)[width],
+                         const Channel (&affine)[width],
                          float (&sum)[kSums][width]) const {
     auto gradient = in.dy.template load<width>(row, c);
     const auto x = in.x.template load<width>(row, c);
     const auto out = in.template load_y<width>(row, c);
     for (int j = 0; j < width; ++j) {
-      const float g = in.through(gradient.v[j], out.v[j]);
+      const float g = in.through(gradient.v[j], out.v[j], affine[j], x.v[j]);
       gradient.v[j] = cuda::from_f32<T>(g);
       sum[0][j] += g;
-      sum[1][j] += g * (cuda::as_f32(x.v[j]) - mean[j]);
+      sum[1][j] += g * (cuda::as_f32(x.v[j]) - affine[j].mean);
     }
     if (dz.data != nullptr) dz.template store<width>(row, c, gradient);
   }
   LAMINA_DEVICE void finish(int c, const double (&sum)[kSums]) const {
     dbeta[c] = static_cast<float>(sum[0]);
-    dgamma[c] = static_cast<float>(sum[1] * static_cast<double>(in.stats.invstd(c)));
+    dgamma[c] = static_cast<float>(sum[1] * static_cast<double>(in.norm.invstd(c)));
   }
 };
 
@@ -166,29 +173,27 @@ LAMINA_KERNEL differentiate(cuda::RowSize size,
                             Gradients<T> in,
                             cuda::Rows<T> dx,
                             float per_row,
-                            const float* gamma,
                             const float* dgamma,
                             const float* dbeta) {
   const cuda::RowWalk at = cuda::row_walk<width>(size);
   if (at.row >= at.end) return;
   // dx = scale * (g - offset - (x - mean) * slope)
-  float mean[width], scale[width], offset[width], slope[width];
+  Affine affine[width];
+  float offset[width], slope[width];
   for (int j = 0; j < width; ++j) {
     const int c = at.channel + j;
-    const float invstd = in.stats.invstd(c);
-    mean[j] = in.stats.mean[c];
-    scale[j] = gamma[c] * invstd;
+    affine[j] = in.norm.affine(c);
     offset[j] = per_row * dbeta[c];
-    slope[j] = per_row * dgamma[c] * invstd;
+    slope[j] = per_row * dgamma[c] * in.norm.invstd(c);
   }
   for (std::int64_t row = at.row; row < at.end; row += at.step) {
     const auto gradient = in.dy.template load<width>(row, at.channel);
     const auto out = in.template load_y<width>(row, at.channel);
     auto x = in.x.template load<width>(row, at.channel);
     for (int j = 0; j < width; ++j) {
-      const float g = in.through(gradient.v[j], out.v[j]);
-      const float centred = cuda::as_f32(x.v[j]) - mean[j];
-      x.v[j] = cuda::from_f32<T>(scale[j] * (g - offset[j] - centred * slope[j]));
+      const float g = in.through(gradient.v[j], out.v[j], affine[j], x.v[j]);
+      const float centred = cuda::as_f32(x.v[j]) - affine[j].mean;
+      x.v[j] = cuda::from_f32<T>(affine[j].scale * (g - offset[j] - centred * slope[j]));
     }
     dx.template store<width>(row, at.channel, x);
   }
@@ -196,21 +201,17 @@ LAMINA_KERNEL differentiate(cuda::RowSize size,
 
 // The tensors of a backward pass; y may be empty without an activation, and so may dx and dz.
 struct BackwardArgs {
-  const Tensor &x, &y, &dy, &gamma, &dx, &dz, &dgamma, &dbeta;
+  const Tensor &x, &y, &dy, &dx, &dz, &dgamma, &dbeta;
 };
 
-void backward(Context& ctx,
-              const char* op,
-              Act act,
-              const Statistics& stats,
-              bool frozen,
-              const BackwardArgs& t) {
+void backward(
+    Context& ctx, const char* op, Act act, const Norm& norm, bool frozen, const BackwardArgs& t) {
   using namespace cuda;
   const std::int64_t pixels = t.x.rows(), channels = t.x.shape.c;
   float *const dgamma = t.dgamma.as<float>(), *const dbeta = t.dbeta.as<float>();
   visit_compute(t.x.dtype, op, [&]<class T>(T) {
     Gradients<T> in{
-        rows_of<const T>(t.x), rows_of<const T>(t.y), rows_of<const T>(t.dy), act, stats};
+        rows_of<const T>(t.x), rows_of<const T>(t.y), rows_of<const T>(t.dy), act, norm};
     const Tensor& y = act == Act::none ? Tensor{} : t.y;
     const bool packs = fits_packs<T>(channels, {t.x, y, t.dy, t.dz});
     sum_channels<T>(ctx,
@@ -234,21 +235,14 @@ void backward(Context& ctx,
         in,
         rows_of<T>(t.dx),
         frozen ? 0.0f : 1.0f / static_cast<float>(pixels),
-        t.gamma.as<float>(),
         dgamma,
         dbeta);
   });
 }
 
 template <class T>
-void apply(Context& ctx,
-           const Tensor& x,
-           const Tensor& z,
-           const Tensor& y,
-           Act act,
-           const Statistics& stats,
-           const Tensor& gamma,
-           const Tensor& beta) {
+void apply(
+    Context& ctx, const Tensor& x, const Tensor& z, const Tensor& y, Act act, const Norm& norm) {
   cuda::launch_rows<T>(
       ctx,
       "batch_norm apply",
@@ -260,9 +254,21 @@ void apply(Context& ctx,
       cuda::rows_of<const T>(z),
       cuda::rows_of<T>(y),
       act,
-      stats,
-      gamma.as<float>(),
-      beta.as<float>());
+      norm);
+}
+
+Norm norm_of(const Tensor& mean, const Tensor& invstd, const Tensor& gamma, const Tensor& beta) {
+  return {mean.as<float>(), invstd.as<float>(), 0.0f, false, gamma.as<float>(), beta.as<float>()};
+}
+
+// Of the running statistics.
+Norm frozen_norm(const BatchNormParams& p, double eps) {
+  return {p.running_mean.as<float>(),
+          p.running_var.as<float>(),
+          static_cast<float>(eps),
+          true,
+          p.gamma.as<float>(),
+          p.beta.as<float>()};
 }
 
 }  // namespace
@@ -306,9 +312,8 @@ void cuda::batch_norm_apply(Context& ctx,
                             const Tensor& invstd,
                             const Tensor& y) {
   checks::batch_norm_apply(ctx, x, z, gamma, beta, mean, invstd, y);
-  const Statistics stats{mean.as<float>(), invstd.as<float>(), 0.0f, false};
   visit_compute(x.dtype, "batch_norm_apply", [&]<class T>(T) {
-    apply<T>(ctx, x, z, y, opts.act, stats, gamma, beta);
+    apply<T>(ctx, x, z, y, opts.act, norm_of(mean, invstd, gamma, beta));
   });
 }
 
@@ -319,10 +324,8 @@ void cuda::batch_norm_infer(Context& ctx,
                             const BatchNormParams& p,
                             const Tensor& y) {
   checks::batch_norm_infer(ctx, opts, x, z, p, y);
-  const Statistics stats{
-      p.running_mean.as<float>(), p.running_var.as<float>(), static_cast<float>(opts.eps), true};
   visit_compute(x.dtype, "batch_norm_infer", [&]<class T>(T) {
-    apply<T>(ctx, x, z, y, opts.act, stats, p.gamma, p.beta);
+    apply<T>(ctx, x, z, y, opts.act, frozen_norm(p, opts.eps));
   });
 }
 
@@ -332,16 +335,21 @@ void cuda::batch_norm_backward(Context& ctx,
                                const Tensor& y,
                                const Tensor& dy,
                                const Tensor& gamma,
+                               const Tensor& beta,
                                const Tensor& mean,
                                const Tensor& invstd,
                                const Tensor& dx,
                                const Tensor& dz,
                                const Tensor& dgamma,
                                const Tensor& dbeta) {
-  checks::batch_norm_backward(ctx, opts, x, y, dy, gamma, mean, invstd, dx, dz, dgamma, dbeta);
-  const Statistics stats{mean.as<float>(), invstd.as<float>(), 0.0f, false};
-  backward(
-      ctx, "batch_norm_backward", opts.act, stats, false, {x, y, dy, gamma, dx, dz, dgamma, dbeta});
+  checks::batch_norm_backward(
+      ctx, opts, x, y, dy, gamma, beta, mean, invstd, dx, dz, dgamma, dbeta);
+  backward(ctx,
+           "batch_norm_backward",
+           opts.act,
+           norm_of(mean, invstd, gamma, beta),
+           false,
+           {x, y, dy, dx, dz, dgamma, dbeta});
 }
 
 void cuda::batch_norm_backward_frozen(Context& ctx,
@@ -355,14 +363,12 @@ void cuda::batch_norm_backward_frozen(Context& ctx,
                                       const Tensor& dgamma,
                                       const Tensor& dbeta) {
   checks::batch_norm_backward_frozen(ctx, opts, x, y, dy, p, dx, dz, dgamma, dbeta);
-  const Statistics stats{
-      p.running_mean.as<float>(), p.running_var.as<float>(), static_cast<float>(opts.eps), true};
   backward(ctx,
            "batch_norm_backward_frozen",
            opts.act,
-           stats,
+           frozen_norm(p, opts.eps),
            true,
-           {x, y, dy, p.gamma, dx, dz, dgamma, dbeta});
+           {x, y, dy, dx, dz, dgamma, dbeta});
 }
 
 }  // namespace lamina

@@ -27,11 +27,12 @@ struct Gradient {
   T* db;
   Act act;
 
-  LAMINA_DEVICE float pivot(int) const { return 0.0f; }
+  struct Channel {};
+  LAMINA_DEVICE Channel channel(int) const { return {}; }
   template <int width>
   LAMINA_DEVICE void add(std::int64_t row,
                          int c,
-                         const float (&)[width],
+                         const Channel (&)[width],
                          float (&sum)[kSums][width]) const {
     auto g = dy.template load<width>(row, c);
     if (act != Act::none) {

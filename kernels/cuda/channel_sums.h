@@ -3,9 +3,10 @@
 // row goes into which chunk depends on the shape alone, so the bits repeat.
 //   struct Term {
 //     static constexpr int kSums = 2;
-//     LAMINA_DEVICE float pivot(int c) const;  // asked for once a thread and channel
-//     template <int width>                     // of channels [c, c + width) of a pixel
-//     LAMINA_DEVICE void add(std::int64_t row, int c, const float (&pivot)[width],
+//     using Channel = float;  // what add() wants to know of a channel
+//     LAMINA_DEVICE Channel channel(int c) const;  // asked for once a thread and channel
+//     template <int width>                         // of channels [c, c + width) of a pixel
+//     LAMINA_DEVICE void add(std::int64_t row, int c, const Channel (&channel)[width],
 //                            float (&sum)[kSums][width]) const;
 //     LAMINA_DEVICE void finish(int c, const double (&sum)[kSums]) const;  // once a channel
 //   };
@@ -56,13 +57,13 @@ LAMINA_DEVICE void add_rows(double (&sums)[width][kBlock],
 }
 
 template <int width, class Term>
-LAMINA_KERNEL sum_chunks(Term term,
-                         std::int64_t rows,
-                         std::int64_t chunk_rows,
-                         int channels,
-                         int lanes,
-                         double* partial,
-                         std::uint32_t* tickets) {
+LAMINA_WIDE_KERNEL sum_chunks(Term term,
+                              std::int64_t rows,
+                              std::int64_t chunk_rows,
+                              int channels,
+                              int lanes,
+                              double* partial,
+                              std::uint32_t* tickets) {
   constexpr int kSums = Term::kSums;
   LAMINA_SHARED(double, sums, [width][kBlock]);
   const int thread = static_cast<int>(threadIdx.x), row_step = kBlock / lanes;
@@ -75,10 +76,10 @@ LAMINA_KERNEL sum_chunks(Term term,
   const auto part = [=](std::int64_t i, int k) { return partial + (i * kSums + k) * channels + c; };
   float sum[kSums][width] = {};
   if (has_channels) {
-    float pivot[width];
-    for (int j = 0; j < width; ++j) pivot[j] = term.pivot(c + j);
+    typename Term::Channel channel[width];
+    for (int j = 0; j < width; ++j) channel[j] = term.channel(c + j);
     for (std::int64_t row = begin + thread / lanes; row < end; row += row_step)
-      term.template add<width>(row, c, pivot, sum);
+      term.template add<width>(row, c, channel, sum);
   }
   for (int k = 0; k < kSums; ++k) {
     double total[width];

@@ -10,6 +10,8 @@
 //   launch(ctx, "scale", blocks_for(count), kBlock, scale<float>, x, y, count, factor);
 //
 // LAMINA_KERNEL       a kernel of at most kBlock threads a block
+// LAMINA_WIDE_KERNEL  the same, whose threads want more than the 80 registers that leave room for
+//                     three blocks on a multiprocessor: two are enough
 // LAMINA_DEVICE       a function that kernels call
 // LAMINA_SHARED       shared memory of a block: type, name, extents
 // LAMINA_ROLLED       in front of a loop: not unrolled
@@ -17,8 +19,7 @@
 // barrier()           __syncthreads
 // shuffle_xor(v, m)   the value of lane ^ m; every lane of a full warp takes part
 // add_atomic(p, v)    integers only, and min_atomic: what they give does not depend on the order
-// last_block(p, n)    true in every thread of the last of n blocks to get there, which may then
-// read
+// last_block(p, n)    true in every thread of the last of n blocks to get there; that one may read
 //                     what the others have written; all threads of a block take part
 // SPDX-License-Identifier: Apache-2.0
 #pragma once

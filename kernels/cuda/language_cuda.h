@@ -10,6 +10,7 @@
 #include "kernels/cuda/stream.h"
 
 #define LAMINA_KERNEL __global__ void __launch_bounds__(::lamina::cuda::kBlock)
+#define LAMINA_WIDE_KERNEL __global__ void __launch_bounds__(::lamina::cuda::kBlock, 2)
 #define LAMINA_DEVICE __device__ __forceinline__
 #define LAMINA_SHARED(type, name, ...) __shared__ type name __VA_ARGS__
 // In front of a loop whose copies would cost more registers than they save instructions.

@@ -43,7 +43,7 @@ LAMINA_STUB(void, act_backward, Act, T, T, T)
 LAMINA_STUB(void, batch_norm_train, const BatchNormOpts&, T, T, const BatchNormParams&, T, T, T)
 LAMINA_STUB(void, batch_norm_apply, const BatchNormOpts&, T, T, T, T, T, T, T)
 LAMINA_STUB(void, batch_norm_infer, const BatchNormOpts&, T, T, const BatchNormParams&, T)
-LAMINA_STUB(void, batch_norm_backward, const BatchNormOpts&, T, T, T, T, T, T, T, T, T, T)
+LAMINA_STUB(void, batch_norm_backward, const BatchNormOpts&, T, T, T, T, T, T, T, T, T, T, T)
 LAMINA_STUB(void,
             batch_norm_backward_frozen,
             const BatchNormOpts&,

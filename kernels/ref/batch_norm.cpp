@@ -43,28 +43,31 @@ struct ChannelSums {
   double g_xhat = 0;  // sum of g * (x - mean) * invstd: dgamma
 };
 
+// What the backward passes read of a channel. Without y the slope of the activation is taken where
+// x was normalised to.
 template <class T>
-double gradient_at(Act act, const Tensor& y, const Tensor& dy, std::int64_t row, std::int64_t c) {
-  const double g = at<T>(dy, row, c);
-  return act == Act::none ? g : g * ref::slope(act, at<T>(y, row, c));
-}
+struct Channel {
+  const Tensor &x, &y, &dy;
+  std::int64_t c;
+  Act act;
+  double mean, invstd, gamma, beta;
 
-template <class T>
-ChannelSums sum_channel(const Tensor& x,
-                        const Tensor& y,
-                        const Tensor& dy,
-                        std::int64_t c,
-                        Act act,
-                        double mean,
-                        double invstd) {
-  ChannelSums sums;
-  for (std::int64_t row = 0; row < x.rows(); ++row) {
-    const double g = gradient_at<T>(act, y, dy, row, c);
-    sums.g += g;
-    sums.g_xhat += g * (at<T>(x, row, c) - mean) * invstd;
+  double xhat(std::int64_t row) const { return (at<T>(x, row, c) - mean) * invstd; }
+  double gradient(std::int64_t row) const {
+    const double g = at<T>(dy, row, c);
+    if (act == Act::none) return g;
+    const double front = gamma * invstd * (at<T>(x, row, c) - mean) + beta;
+    return g * ref::slope(act, y ? at<T>(y, row, c) : front);
   }
-  return sums;
-}
+  ChannelSums sums() const {
+    ChannelSums sums;
+    for (std::int64_t row = 0; row < x.rows(); ++row) {
+      sums.g += gradient(row);
+      sums.g_xhat += gradient(row) * xhat(row);
+    }
+    return sums;
+  }
+};
 
 }  // namespace
 
@@ -157,29 +160,39 @@ void ref::batch_norm_backward(Context& ctx,
                               const Tensor& y,
                               const Tensor& dy,
                               const Tensor& gamma,
+                              const Tensor& beta,
                               const Tensor& mean,
                               const Tensor& invstd,
                               const Tensor& dx,
                               const Tensor& dz,
                               const Tensor& dgamma,
                               const Tensor& dbeta) {
-  checks::batch_norm_backward(ctx, opts, x, y, dy, gamma, mean, invstd, dx, dz, dgamma, dbeta);
+  checks::batch_norm_backward(
+      ctx, opts, x, y, dy, gamma, beta, mean, invstd, dx, dz, dgamma, dbeta);
   visit_real(x.dtype, "batch_norm_backward", [&]<class T>(T) {
     const std::int64_t channels = x.shape.c;
     const double count = static_cast<double>(x.rows());
     for (std::int64_t c = 0; c < channels; ++c) {
-      const double mu = value<T>(mean, c), is = value<T>(invstd, c);
-      const ChannelSums sums = sum_channel<T>(x, y, dy, c, opts.act, mu, is);
+      const Channel<T> channel{x,
+                               y,
+                               dy,
+                               c,
+                               opts.act,
+                               value<T>(mean, c),
+                               value<T>(invstd, c),
+                               value<T>(gamma, c),
+                               value<T>(beta, c)};
+      const ChannelSums sums = channel.sums();
       dgamma.as<T>()[c] = static_cast<T>(sums.g_xhat);
       dbeta.as<T>()[c] = static_cast<T>(sums.g);
       // The mean and the variance depend on every x of the channel: that takes off g's mean and its
       // component along xhat.
       for (std::int64_t row = 0; row < x.rows(); ++row) {
-        const double g = gradient_at<T>(opts.act, y, dy, row, c);
-        const double xhat = (at<T>(x, row, c) - mu) * is;
+        const double g = channel.gradient(row);
         if (dx)
-          at<T>(dx, row, c) = static_cast<T>(value<T>(gamma, c) * is *
-                                             (g - sums.g / count - xhat * sums.g_xhat / count));
+          at<T>(dx, row, c) =
+              static_cast<T>(channel.gamma * channel.invstd *
+                             (g - sums.g / count - channel.xhat(row) * sums.g_xhat / count));
         if (dz) at<T>(dz, row, c) = static_cast<T>(g);
       }
     }
@@ -199,14 +212,21 @@ void ref::batch_norm_backward_frozen(Context& ctx,
   checks::batch_norm_backward_frozen(ctx, opts, x, y, dy, p, dx, dz, dgamma, dbeta);
   visit_real(x.dtype, "batch_norm_backward_frozen", [&]<class T>(T) {
     for (std::int64_t c = 0; c < x.shape.c; ++c) {
-      const double invstd = 1 / std::sqrt(value<T>(p.running_var, c) + opts.eps);
-      const ChannelSums sums =
-          sum_channel<T>(x, y, dy, c, opts.act, value<T>(p.running_mean, c), invstd);
+      const Channel<T> channel{x,
+                               y,
+                               dy,
+                               c,
+                               opts.act,
+                               value<T>(p.running_mean, c),
+                               1 / std::sqrt(value<T>(p.running_var, c) + opts.eps),
+                               value<T>(p.gamma, c),
+                               value<T>(p.beta, c)};
+      const ChannelSums sums = channel.sums();
       dgamma.as<T>()[c] = static_cast<T>(sums.g_xhat);
       dbeta.as<T>()[c] = static_cast<T>(sums.g);
       for (std::int64_t row = 0; row < x.rows(); ++row) {
-        const double g = gradient_at<T>(opts.act, y, dy, row, c);
-        if (dx) at<T>(dx, row, c) = static_cast<T>(value<T>(p.gamma, c) * invstd * g);
+        const double g = channel.gradient(row);
+        if (dx) at<T>(dx, row, c) = static_cast<T>(channel.gamma * channel.invstd * g);
         if (dz) at<T>(dz, row, c) = static_cast<T>(g);
       }
     }

@@ -104,13 +104,18 @@ TEST_P(ArgumentChecks, BatchNorm) {
         batch_norm_infer(ctx_, {}, x, {}, {c, c, wrong, c, {}}, y);
       },
       {"batch_norm_infer", "running_mean"});
-  refuses([&] { batch_norm_backward(ctx_, {}, x, {}, dy, c, mean, wrong, y, {}, c, c); },
+  refuses([&] { batch_norm_backward(ctx_, {}, x, {}, dy, c, c, mean, wrong, y, {}, c, c); },
           {"invstd"});
-  refuses([&] { batch_norm_backward(ctx_, {}, x, {}, dy, c, mean, invstd, y, {}, wrong, c); },
+  refuses([&] { batch_norm_backward(ctx_, {}, x, {}, dy, c, c, mean, invstd, y, {}, wrong, c); },
           {"batch_norm_backward", "dgamma"});
   refuses(
       [&] {
-        batch_norm_backward(ctx_, {.act = Act::relu}, x, {}, dy, c, mean, invstd, y, {}, c, c);
+        batch_norm_backward(ctx_, {.act = Act::tanh}, x, {}, dy, c, c, mean, invstd, y, {}, c, c);
+      },
+      {"batch_norm_backward", "y has no data"});
+  refuses(  // a rectifier behind a shortcut, which x does not tell of
+      [&] {
+        batch_norm_backward(ctx_, {.act = Act::relu}, x, {}, dy, c, c, mean, invstd, {}, y, c, c);
       },
       {"batch_norm_backward", "y has no data"});
   refuses([&] { batch_norm_backward_frozen(ctx_, {}, x, {}, other, p, y, {}, c, c); },
@@ -119,7 +124,7 @@ TEST_P(ArgumentChecks, BatchNorm) {
   refuses([&] { batch_norm_train(ctx_, {}, x, other, p, y, mean, invstd); },
           {"batch_norm_train", "z is", "like x"});
   refuses([&] { batch_norm_infer(ctx_, {}, x, other, p, y); }, {"batch_norm_infer", "z is"});
-  refuses([&] { batch_norm_backward(ctx_, {}, x, {}, dy, c, mean, invstd, y, other, c, c); },
+  refuses([&] { batch_norm_backward(ctx_, {}, x, {}, dy, c, c, mean, invstd, y, other, c, c); },
           {"batch_norm_backward", "dz is"});
   refuses([&] { batch_norm_backward_frozen(ctx_, {}, x, {}, dy, p, dy, dy, c, c); },
           {"batch_norm_backward_frozen", "dx and dz share"});

@@ -279,7 +279,8 @@ std::vector<std::vector<float>> outputs_with(int threads) {
   const BatchNormOpts opts{.act = Act::relu};
   batch_norm_train(ctx, opts, y, {}, params, normed, mean, invstd);
   Owned dgamma(channels), dbeta(channels), dnormed(conv.y());
-  batch_norm_backward(ctx, opts, y, normed, dy, gamma, mean, invstd, dnormed, {}, dgamma, dbeta);
+  batch_norm_backward(
+      ctx, opts, y, normed, dy, gamma, beta, mean, invstd, dnormed, {}, dgamma, dbeta);
   for (const Owned* t : {&normed, &mean, &invstd, &dnormed, &dgamma, &dbeta}) keep(*t);
 
   const LinearDesc fc{.n = 40, .in = 130, .k = 70};
@@ -305,6 +306,56 @@ TEST(CpuThreads, OwnKernelsGiveTheSameBitsOnAnyNumberOfThreads) {
 double spacing(double value) {
   const auto f = static_cast<float>(std::abs(value));
   return std::nextafter(f, std::numeric_limits<float>::infinity()) - static_cast<double>(f);
+}
+
+// Which side of its corner a value lies on is decided by the same roundings both ways: beta puts
+// the corner where half of the values are. That is seen from sums of nothing but gradients and,
+// where statistics are frozen, from dx.
+TEST(CpuBatchNorm, ARectifierSeenFromXIsTheOneSeenFromY) {
+  Context ctx = make_context({.backend = BackendKind::cpu});
+  Draw draw("cpu/rectifiers");
+  for (const Act act : {Act::relu, Act::relu6}) {
+    for (const Shape& shape : {Shape{8, 7, 5, 6}, Shape{4, 28, 28, 48}, Shape{2, 2, 2, 1031}}) {
+      const Shape vector = features(1, shape.c);
+      const auto channels = static_cast<std::size_t>(shape.c);
+      Owned x(shape, draw.normal(shape)), dy(shape, draw.normal(shape)), y(shape);
+      for (std::size_t i = 0; i < x.values.size(); i += 2 * channels)
+        std::copy_n(x.values.begin(), channels, x.values.begin() + static_cast<std::ptrdiff_t>(i));
+      Owned gamma(vector, draw.uniform(vector, 0.5, 4)), beta(vector), mean(vector), invstd(vector);
+      Owned running_mean(vector, draw.normal(vector));
+      Owned running_var(vector, draw.uniform(vector, 0.5, 2));
+      std::int64_t batches = 0;
+      const BatchNormParams p{
+          gamma, beta, running_mean, running_var, vector_view(&batches, DType::i64, 1)};
+      const BatchNormOpts opts{.act = act};
+      for (const bool training : {false, true}) {
+        if (training) batch_norm_train(ctx, opts, x, {}, p, y, mean, invstd);
+        for (std::size_t c = 0; c < channels; ++c) {
+          const float centre = training ? mean.values[c] : running_mean.values[c];
+          const float scale = training
+                                  ? gamma.values[c] * invstd.values[c]
+                                  : static_cast<float>(gamma.values[c] /
+                                                       std::sqrt(running_var.values[c] + opts.eps));
+          beta.values[c] = -(x.values[c] - centre) * scale;
+        }
+        if (training)
+          batch_norm_train(ctx, opts, x, {}, p, y, mean, invstd);
+        else
+          batch_norm_infer(ctx, opts, x, {}, p, y);
+        const auto gradients = [&](const Tensor& seen) {
+          Owned dx(shape), dgamma(vector), dbeta(vector);
+          if (training)
+            batch_norm_backward(
+                ctx, opts, x, seen, dy, gamma, beta, mean, invstd, dx, {}, dgamma, dbeta);
+          else
+            batch_norm_backward_frozen(ctx, opts, x, seen, dy, p, dx, {}, dgamma, dbeta);
+          if (training) dx.values.clear();
+          return std::vector{dx.values, dbeta.values};
+        };
+        EXPECT_EQ(gradients(y), gradients({})) << name_of(act) << " " << shape.to_string();
+      }
+    }
+  }
 }
 
 // Every 499th float there is, NaN and the infinities among them.

@@ -174,7 +174,8 @@ Problem batch_norm_problem(const Case& c) {
     if (training) {
       const Tensor mean = call["mean"], invstd = call["invstd"];
       batch_norm_train(ctx, opts, x, z, p, y, mean, invstd);
-      batch_norm_backward(ctx, opts, x, y, dy, p.gamma, mean, invstd, dx, dz, dgamma, dbeta);
+      batch_norm_backward(
+          ctx, opts, x, y, dy, p.gamma, p.beta, mean, invstd, dx, dz, dgamma, dbeta);
     } else {
       batch_norm_infer(ctx, opts, x, z, p, y);
       batch_norm_backward_frozen(ctx, opts, x, y, dy, p, dx, dz, dgamma, dbeta);

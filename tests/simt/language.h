@@ -13,6 +13,7 @@
 #include "tests/simt/simt.h"
 
 #define LAMINA_KERNEL void
+#define LAMINA_WIDE_KERNEL void
 #define LAMINA_DEVICE inline
 #define LAMINA_ROLLED
 // The type of a lambda tells one declaration from another, in every instance of a template.
