@@ -117,6 +117,20 @@ TEST(CpuConv2d, EveryImplementationIsExact) {
   for (Conv2dImpl impl : kImpls) EXPECT_GT(ran[static_cast<std::size_t>(impl)], 0);
 }
 
+// oneDNN's weight gradient cut by filters alone, and by unequal numbers of images too.
+TEST(CpuConv2d, PartsOfOneDnnAreExact) {
+  Context ctx = make_context({.backend = BackendKind::cpu});
+  Table table(of_this_test(BackendKind::cpu));
+  const auto check = [&](const Conv2dDesc& desc, const char* parts) {
+    const auto plan = cpu::make_conv2d_by(ctx, desc, Conv2dImpl::dnnl);
+    EXPECT_NE(plan->describe().find(parts), std::string::npos) << plan->describe();
+    table.check(conv2d_problem(desc.x.to_string(), desc, Conv2dImpl::dnnl));
+  };
+  check({.x = {3, 7, 7, 16}, .k = 128, .r = 3, .s = 3, .pad_h = 1, .pad_w = 1}, "in 1x4");
+  check({.x = {5, 14, 14, 64}, .k = 64, .r = 3, .s = 3, .pad_h = 1, .pad_w = 1, .bias = true},
+        "in 2x2");
+}
+
 // Several panels of channels and filters, the last ones not full, taps that no output sees, and
 // more than is copied at a time.
 TEST(CpuConv2d, TapsAreExact) {
