@@ -40,7 +40,7 @@ bool takes(BackendKind backend, DType dtype) {
     case BackendKind::ref:
       return dtype == DType::f32 || dtype == DType::f64;
     case BackendKind::cpu:
-      return dtype == DType::f32;
+      return dtype == DType::f32 || dtype == DType::bf16;
     case BackendKind::cuda:
       return dtype == DType::f32 || dtype == DType::bf16 || dtype == DType::f16;
   }

@@ -55,7 +55,7 @@ void labels(const Tensor& labels, std::int64_t classes) {
 
 namespace {
 
-// Weights are f32 (f64 on ref); only cuda has 16-bit copies, and gradients of their dtype.
+// Weights are f32 (f64 on ref); cpu and cuda have 16-bit copies, and gradients of their dtype.
 void parameters(const Context& ctx,
                 std::string_view op,
                 const Tensor& w,
@@ -66,11 +66,11 @@ void parameters(const Context& ctx,
                "{}: w is {}; parameters are kept in f32.",
                op,
                name_of(w.dtype));
-  const bool cuda = ctx.backend() == BackendKind::cuda;
-  vector(op, {"dw", dw}, cuda && takes(ctx.backend(), dw.dtype) ? dw.dtype : w.dtype, w.numel());
+  const bool narrow = ctx.backend() != BackendKind::ref;
+  vector(op, {"dw", dw}, narrow && takes(ctx.backend(), dw.dtype) ? dw.dtype : w.dtype, w.numel());
   apart(op, {"w", w}, {"dw", dw});
   if (copy) {
-    const bool any = cuda && dw.dtype == w.dtype && takes(ctx.backend(), copy.dtype);
+    const bool any = narrow && dw.dtype == w.dtype && takes(ctx.backend(), copy.dtype);
     vector(op, {"copy", copy}, any ? copy.dtype : dw.dtype, w.numel());
     apart(op, {"w", w}, {"copy", copy});
     apart(op, {"dw", dw}, {"copy", copy});

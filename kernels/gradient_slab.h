@@ -1,7 +1,7 @@
 // What happens to the gradients between the backward pass and the optimizer (optimizer.h), over a
 // whole slab of them in one pass. Each keeps to the same order of additions for any number of
 // threads.
-//   dw  [count]  gradients, times state->loss_scale; f32, on cuda also bf16 or f16
+//   dw  [count]  gradients, times state->loss_scale; f32, on cpu and cuda also bf16, on cuda f16
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 

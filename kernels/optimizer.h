@@ -3,11 +3,11 @@
 //   dw    [count]       gradients; they count times state->gradient_factor()
 //   m, v  [count] f32   state, updated; zero before the first step
 //   copy  [count]       w rounded to bf16 or f16, for the next forward pass; may be empty
-// dw is f32, on cuda also of copy's dtype. The learning rate and the number of the update
-// t = updates + 1 - skipped come from `state` (device memory); so do SGD's momentum, unless the
-// options have none, and Adam's beta1 where the state has a momentum that is not below 0. Where
-// find_overflow() has found one (gradient_slab.h), nothing is changed. SGD (PyTorch's):   g = dw +
-// weight_decay*w;  m = momentum*m + g
+// dw is f32, on cpu and cuda also of copy's dtype, which is bf16 on the former. The learning rate
+// and the number of the update t = updates + 1 - skipped come from `state` (device memory); so do
+// SGD's momentum, unless the options have none, and Adam's beta1 where the state has a momentum
+// that is not below 0. Where find_overflow() has found one (gradient_slab.h), nothing is changed.
+// SGD (PyTorch's):   g = dw + weight_decay*w;  m = momentum*m + g
 //                    w -= lr * (nesterov ? g + momentum*m : m)
 //                    without momentum m may be empty and w -= lr*g
 // Adam, Kingma & Ba, https://arxiv.org/abs/1412.6980, with PyTorch's placement of eps:

@@ -6,14 +6,15 @@
 #   python3 tools/bench_compare_torch.py --table a.json b.json    # what --json has kept, for docs/performance.md
 #
 # A net is NAME, NAME:BATCH or NAME:BATCH:SIZE; --batch and --size count for those that name none.
-# One step, on both sides, fp32: gather a batch of uint8 images and labels from a data set of 16
+# One step, on both sides, in fp32 or with --precision bf16 (PyTorch: autocast): gather a batch of uint8 images and labels from a data set of 16
 # batches that lies in memory, by an order; to float, normalise; the net's forward pass with dropout
 # on (for lenet_bn the enlargement to 32x32 is part of it); its loss; backward; Adam, learning rate
 # 1e-4, L2 weight decay 1e-3. PyTorch computes no metrics and reads no loss back.
 # PyTorch runs at its best: OpenBLAS on OpenMP where the system has it, a malloc that keeps its
 # memory, denormals flushed, gradients set to None, everything warm. Contiguous and channels_last,
 # Adam's loop and its foreach form, eager and traced are tried in every combination; where a step is
-# longer than LONG, what an op costs besides its work does not show, and the layouts alone are. The
+# longer than LONG, what an op costs besides its work does not show, and the layouts alone are;
+# nothing is traced under autocast. The
 # fastest ones after a few rounds go on, and the best of them counts. A turn gives the median of its
 # steps; the report has the median of the turns, and of the ratios of neighbouring turns, and between
 # what figures the middle half of them lies.
@@ -72,7 +73,7 @@ def start_torch(args, combination):
     """A combination, warm."""
     job = dict(zip(("format", "adam", "mode"), combination), net=args.net, batch=args.batch,
                size=args.size or None, classes=args.classes or None, threads=args.threads,
-               cpu_time=args.cpu_time)
+               precision=args.precision, cpu_time=args.cpu_time)
     side = turns.Side(", ".join(combination),
                       [sys.executable, __file__, "--worker", json.dumps(job)],
                       torch_environment(args.threads))
@@ -84,7 +85,7 @@ def start_lamina(args, name="lamina", options=()):
     """`lamina bench` with these options more, warm."""
     command = [args.lamina, "bench", args.net, "--batch", str(args.batch), "--threads",
                str(args.threads), "--device", "cpu", "--size", str(args.size), "--classes",
-               str(args.classes), "--no-graph", "--serve",
+               str(args.classes), "--precision", args.precision, "--no-graph", "--serve",
                *(["--cpu-time"] if args.cpu_time else []), *options]
     side = turns.Side(name, command)
     side.warm_up(args.warm_up)
@@ -94,7 +95,8 @@ def start_lamina(args, name="lamina", options=()):
 def find_finalists(args):
     """All combinations that PyTorch can run, for a few rounds; the fastest ones, still there."""
     sides = []
-    for combination in itertools.product(MODES, ADAMS, FORMATS):
+    modes = MODES if args.precision == "fp32" else MODES[:1]
+    for combination in itertools.product(modes, ADAMS, FORMATS):
         mode, adam, layout = combination
         if sides and (mode, adam) != (MODES[0], ADAMS[0]) and sides[0].first > LONG:
             break
@@ -105,7 +107,8 @@ def find_finalists(args):
         except turns.Failed as error:
             print(f"  {layout}, {adam}, {mode}: {error}")
     if not sides:
-        sys.exit(f"PyTorch could not run {args.net}.")
+        print(f"PyTorch cannot run {args.net} like this.")
+        return []
     turns.alternate(sides, 0, TRIES)
     sides.sort(key=lambda side: side.ms)
     for side in sides:
@@ -130,23 +133,25 @@ def compare(args):
     """The rounds of one net; its part of the report."""
     size = f" at {args.size}x{args.size}" if args.size else ""
     load = os.getloadavg()[0]
-    print(f"\n{args.net}{size}, batch {args.batch}, {args.threads} threads, fp32, training step "
-          f"with Adam; load average {load:.1f} on {os.cpu_count()} processors", flush=True)
+    print(f"\n{args.net}{size}, batch {args.batch}, {args.threads} threads, {args.precision}, "
+          f"training step with Adam; load average {load:.1f} on {os.cpu_count()} processors", flush=True)
     finalists = find_finalists(args)
     ours = [] if args.torch_only else [start_lamina(args)]
     turns.alternate([*finalists, *ours], args.seconds, LEAST)
-    peer = min(finalists, key=lambda side: side.ms)
     report = {"net": args.net, "batch": args.batch, "size": args.size, "classes": args.classes,
-              "threads": args.threads, "clock": "processor" if args.cpu_time else "wall",
-              "load_average": load}
-    if ours:
-        report["ratio"] = turns.ratio(peer, ours[0])
-    version = peer.about["torch"]
-    report["results"] = [summary_of(peer, f"PyTorch {version} ({peer.name})", args.batch)]
+              "threads": args.threads, "precision": args.precision,
+              "clock": "processor" if args.cpu_time else "wall", "load_average": load,
+              "results": []}
+    if finalists:
+        peer = min(finalists, key=lambda side: side.ms)
+        if ours:
+            report["ratio"] = turns.ratio(peer, ours[0])
+        name = f"PyTorch {peer.about['torch']} ({peer.name})"
+        report["results"].append(summary_of(peer, name, args.batch))
+        for side in finalists:
+            if side is not peer:
+                side.close()
     report["results"] += [summary_of(side, "lamina", args.batch) for side in ours]
-    for side in finalists:
-        if side is not peer:
-            side.close()
     return report
 
 
@@ -157,7 +162,7 @@ def show(reports):
     for report in reports:
         for row in report["results"]:
             text = ""
-            if row["name"] == "lamina":
+            if row["name"] == "lamina" and "ratio" in report:
                 ratio = report["ratio"]
                 text = f"{ratio['median']:.2f} ({ratio['low']:.2f} to {ratio['high']:.2f})"
             print(f"{report['net']:24} {report['batch']:5} {report['size'] or '':>5}  "
@@ -166,18 +171,38 @@ def show(reports):
 
 
 def show_table(paths):
-    """The reports of several runs as one table in Markdown, the lowest ratio first."""
+    """The reports of several runs as one table in Markdown for each precision, the lowest ratio
+    first; where a net has several, each row tells in which of them lamina is the fastest."""
     reports = [report for path in paths for report in json.loads(pathlib.Path(path).read_text())]
-    print("| net | batch | PyTorch, ms a step | how | Lamina, ms a step | ratio (middle half) "
-          "| PyTorch, MB | Lamina, MB |\n|---|---|---|---|---|---|---|---|")
-    for report in sorted(reports, key=lambda report: report["ratio"]["median"]):
-        peer, ours = report["results"]
-        ratio = report["ratio"]
-        size = f" at {report['size']}x{report['size']}" if report["size"] else ""
-        how = peer["name"].partition("(")[2].rstrip(")")
-        print(f"| {report['net']}{size} | {report['batch']} | {peer['ms']:.4g} | {how} "
-              f"| {ours['ms']:.4g} | {ratio['median']:.2f} ({ratio['low']:.2f} to "
-              f"{ratio['high']:.2f}) | {peer['peak_mb']:.0f} | {ours['peak_mb']:.0f} |")
+    ours = {}  # of a net in these sizes: milliseconds by precision
+    for report in reports:
+        report.setdefault("precision", "fp32")
+        ours.setdefault((report["net"], report["batch"], report["size"]), {})[
+            report["precision"]] = report["results"][-1]["ms"]
+    several = any(len(times) > 1 for times in ours.values())
+    for precision in sorted({report["precision"] for report in reports}, reverse=True):
+        print(f"| net, {precision} | batch | PyTorch, ms a step | how | Lamina, ms a step "
+              "| ratio (middle half) | PyTorch, MB | Lamina, MB |"
+              + (" Lamina is fastest in |" if several else ""))
+        print("|---|---|---|---|---|---|---|---|" + ("---|" if several else ""))
+        chosen = [report for report in reports if report["precision"] == precision]
+        for report in sorted(chosen, key=lambda report: report.get("ratio", {}).get("median", 0)):
+            size = f" at {report['size']}x{report['size']}" if report["size"] else ""
+            mine = report["results"][-1]
+            cells = [f"{report['net']}{size}", str(report["batch"])]
+            if "ratio" in report:
+                peer, ratio = report["results"][0], report["ratio"]
+                cells += [f"{peer['ms']:.4g}", peer["name"].partition("(")[2].rstrip(")"),
+                          f"{mine['ms']:.4g}", f"{ratio['median']:.2f} ({ratio['low']:.2f} to "
+                          f"{ratio['high']:.2f})", f"{peer['peak_mb']:.0f}"]
+            else:
+                cells += ["cannot run it", "", f"{mine['ms']:.4g}", "", ""]
+            cells.append(f"{mine['peak_mb']:.0f}")
+            if several:
+                times = ours[report["net"], report["batch"], report["size"]]
+                cells.append(min(times, key=times.get) if len(times) > 1 else "")
+            print("| " + " | ".join(cells) + " |")
+        print()
 
 
 def main():
@@ -192,6 +217,7 @@ def main():
     parser.add_argument("--warm-up", type=float, default=1.0, help="seconds, for each process")
     parser.add_argument("--finalists", type=int, default=2,
                         help="PyTorch combinations that go on, at most")
+    parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
     parser.add_argument("--cpu-time", action="store_true",
                         help="of all threads, not wall time: take --threads 1 where others work")
     parser.add_argument("--torch-only", action="store_true", help="leave lamina out")

@@ -199,7 +199,7 @@ void add_eval(CLI::App& app) {
       "--image-store", flags->image_store, "where photographs are: auto, memory, packed or files");
   command->add_option("--skip-bad", flags->skip_bad, "leave out up to N damaged photographs");
   command->add_option("--device", flags->device, "auto, cuda, cpu or ref");
-  command->add_option("--precision", flags->precision, "fp32; tf32, bf16 or fp16 with cuda");
+  command->add_option("--precision", flags->precision, "fp32 or bf16; tf32 or fp16 with cuda");
   command->add_option("--threads", flags->threads, "CPU threads (0: as many as there are)");
   command->add_flag("--json", flags->json, "print JSON");
   command->callback([flags] { evaluate(*flags); });

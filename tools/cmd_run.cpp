@@ -182,7 +182,7 @@ void add_run(CLI::App& app) {
       ->check(CLI::Range(0.0, 1.0));
   command->add_option("--precision",
                       flags->precision,
-                      "fp32; tf32, bf16 or fp16 with --device cuda; fp64 with --device ref");
+                      "fp32 or bf16; tf32 or fp16 with --device cuda; fp64 with --device ref");
   command->add_option("--seed", flags->seed, "of the dropout masks");
   command->add_option("--device", flags->device, "auto, cuda, cpu or ref");
   command->add_option("--threads", flags->threads, "CPU threads (0: as many as there are)");

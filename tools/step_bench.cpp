@@ -31,7 +31,7 @@ void StepBenchFlags::add_to(CLI::App& command) {
   command.add_option("--optimizer,--opt", optimizer, "adam, adamw or sgd");
   command.add_option("--device", device, "auto, cuda, cpu or ref");
   command.add_option("--threads", threads, "CPU threads (0: as many as there are)");
-  command.add_option("--precision", precision, "fp32; tf32, bf16 or fp16 with cuda");
+  command.add_option("--precision", precision, "fp32 or bf16; tf32 or fp16 with cuda");
   passes.add_to(command);
   command.add_flag("--no-winograd", no_winograd, "convolve directly only");
   command.add_flag("--autotune", autotune, "choose convolutions by their time");

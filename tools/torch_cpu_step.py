@@ -32,7 +32,8 @@ def make_step(job):
         x = images[chosen].float().mul_(1 / (255 * STDDEV))
         x = x.sub_(MEAN / STDDEV)
         optimizer.zero_grad(set_to_none=True)
-        loss = loss_function(forward(x.contiguous(memory_format=layout)), labels[chosen])
+        with torch.autocast("cpu", torch.bfloat16, enabled=job["precision"] == "bf16"):
+            loss = loss_function(forward(x.contiguous(memory_format=layout)), labels[chosen])
         loss.backward()
         optimizer.step()
 

@@ -34,14 +34,16 @@ Precision precision_from_name(const std::string& name) {
 
 void check_precision(Precision precision, BackendKind backend) {
   const bool everywhere = precision == Precision::fp32;
-  const bool wanted =
-      precision == Precision::fp64 ? backend == BackendKind::ref : backend == BackendKind::cuda;
+  const bool wanted = precision == Precision::fp64   ? backend == BackendKind::ref
+                      : precision == Precision::bf16 ? backend != BackendKind::ref
+                                                     : backend == BackendKind::cuda;
   if (everywhere || wanted) return;
   fail_request(
-      "precision is {}, which the {} backend does not compute in; it must be fp32, or add "
+      "precision is {}, which the {} backend does not compute in; it must be fp32{}, or add "
       "--device {}.",
       name_of(precision),
       name_of(backend),
+      backend == BackendKind::cpu ? " or bf16" : "",
       precision == Precision::fp64 ? "ref" : "cuda");
 }
 

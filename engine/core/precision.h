@@ -4,7 +4,8 @@
 //   tf32           f32, factors of products rounded to 10 bits of mantissa (tensor cores)
 //   bf16, fp16     16-bit activations and products, f32 sums, statistics and parameters
 //   fp64           for checking
-// fp32 is everywhere, fp64 on ref alone, the others on cuda alone.
+// fp32 is everywhere, bf16 on cpu and cuda, fp64 on ref alone, the others on cuda alone. On a CPU
+// that does not multiply bf16 products are made in f32.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 

@@ -116,7 +116,7 @@ const ConfigField kFields[] = {
     {"seed", "", "seed of every random draw", &C::seed},
     {"device", "", "auto, cuda, cpu or ref", &C::device},
     {"threads", "", "CPU threads (0: as many as there are)", &C::threads},
-    {"precision", "", "fp32; tf32, bf16 or fp16 on cuda", &C::precision},
+    {"precision", "", "fp32 or bf16; tf32 or fp16 on cuda", &C::precision},
     {"autotune",
      "",
      "choose convolutions by their time, once: the choice is kept in the plan cache",

@@ -47,45 +47,47 @@ void normalise(Context& ctx,
                const float* scale,
                const float* beta,
                const Tensor& y) {
-  const BlocksIn xs(layout, x);
-  const BlocksOut ys(layout, y);
-  visit_act(act, [&](auto a) {
-    if (!z) {
+  visit_storage(x.dtype, [&]<class T>(T) {
+    const BlocksIn<T> xs(layout, x), zs(layout, z);
+    const BlocksOut<T> ys(layout, y);
+    visit_act(act, [&](auto a) {
+      if (!z) {
+        map_blocks(
+            ctx,
+            layout,
+            [=](std::int64_t lane, const Vec& v) {
+              return a.forward(affine(v, load(mean + lane), load(scale + lane), load(beta + lane)));
+            },
+            ys,
+            xs);
+        return;
+      }
       map_blocks(
           ctx,
           layout,
-          [=](std::int64_t lane, const Vec& v) {
-            return a.forward(affine(v, load(mean + lane), load(scale + lane), load(beta + lane)));
+          [=](std::int64_t lane, const Vec& v, const Vec& shortcut) {
+            return a.forward(affine(v, load(mean + lane), load(scale + lane), load(beta + lane)) +
+                             shortcut);
           },
           ys,
-          xs);
-      return;
-    }
-    map_blocks(
-        ctx,
-        layout,
-        [=](std::int64_t lane, const Vec& v, const Vec& shortcut) {
-          return a.forward(affine(v, load(mean + lane), load(scale + lane), load(beta + lane)) +
-                           shortcut);
-        },
-        ys,
-        xs,
-        BlocksIn(layout, z));
+          xs,
+          zs);
+    });
   });
 }
 
 // Where an activation's slope is seen: from y, or from x by way of what stood in front of the
 // activation. `from` is the tensor that is read for it.
-template <class A>
+template <class A, class T>
 struct SlopeFromY {
-  BlocksIn from;
+  BlocksIn<T> from;
   LAMINA_INLINE Vec gradient(std::int64_t, const Vec& y, const Vec& dy) const {
     return A::backward(y, dy);
   }
 };
-template <class A>
+template <class A, class T>
 struct SlopeFromX {
-  BlocksIn from;
+  BlocksIn<T> from;
   const float *mean, *scale, *beta;
   LAMINA_INLINE Vec gradient(std::int64_t lane, const Vec& x, const Vec& dy) const {
     return A::backward(affine(x, load(mean + lane), load(scale + lane), load(beta + lane)), dy);
@@ -93,35 +95,35 @@ struct SlopeFromX {
 };
 
 // Calls body(slope). Without an activation the tensor that is read does not matter.
-template <class Body>
+template <class T, class Body>
 void visit_slope(Act act,
-                 const BlocksIn& x,
-                 const BlocksIn& y,
+                 const BlocksIn<T>& x,
+                 const BlocksIn<T>& y,
                  const float* mean,
                  const float* scale,
                  const float* beta,
                  const Body& body) {
   visit_act(act, [&]<class A>(A) {
     if (act == Act::none)
-      body(SlopeFromY<A>{x});
+      body(SlopeFromY<A, T>{x});
     else if (y.data != nullptr)
-      body(SlopeFromY<A>{y});
+      body(SlopeFromY<A, T>{y});
     else
-      body(SlopeFromX<A>{x, mean, scale, beta});
+      body(SlopeFromX<A, T>{x, mean, scale, beta});
   });
 }
 
 // The sums both backward passes are made of, with g = dy * act'(y): of g, and of g * (x - mean). On
 // the way g is stored to dz, which may be dy, unless dz is null.
-template <class Slope>
+template <class Slope, class T>
 void sum_gradients(const Context& ctx,
                    const Layout& layout,
                    const Scratch& scratch,
                    const Slope slope,
-                   const BlocksIn x,
-                   const BlocksIn dy,
+                   const BlocksIn<T> x,
+                   const BlocksIn<T> dy,
                    const float* mean,
-                   const BlocksOut dz) {
+                   const BlocksOut<T> dz) {
   sum_channels(ctx,
                layout,
                scratch.slots,
@@ -138,10 +140,13 @@ void sum_gradients(const Context& ctx,
 
 // Calls body(slope, dy) with what is left to do for g once sum_gradients() is through: all of it,
 // or nothing where dz holds g already.
-template <class Slope, class Body>
-void visit_gradient(const Slope& slope, const BlocksIn& dy, const BlocksOut& dz, const Body& body) {
+template <class Slope, class T, class Body>
+void visit_gradient(const Slope& slope,
+                    const BlocksIn<T>& dy,
+                    const BlocksOut<T>& dz,
+                    const Body& body) {
   if (dz.data != nullptr)
-    body(SlopeFromY<Identity>{slope.from}, BlocksIn(dz));
+    body(SlopeFromY<Identity, T>{slope.from}, BlocksIn<T>(dz));
   else
     body(slope, dy);
 }
@@ -159,25 +164,28 @@ void batch_norm_train(Context& ctx,
   checks::batch_norm_train(ctx, opts, x, z, p, y, mean, invstd);
   const Layout layout(x.shape);
   const Scratch scratch(ctx, layout);
-  const BlocksIn xs(layout, x);
   // Sums of differences from the mean of a few rows: no digits are lost to a mean far from zero,
   // nor to a single row that lies far out (Chan, Golub, LeVeque, "Algorithms for computing the
   // sample variance", 1983, https://doi.org/10.1080/00031305.1983.10483115).
-  const float* const shift = spread(layout, scratch.patterns, [&](std::int64_t c) {
-    constexpr std::int64_t kSamples = 8;
-    float sum = 0;
-    for (std::int64_t i = 0; i < kSamples; ++i)
-      sum += xs.data[x.rows() * i / kSamples * x.row() + c];
-    return sum / kSamples;
+  float* const shift = scratch.patterns;
+  visit_storage(x.dtype, [&]<class T>(T) {
+    const BlocksIn<T> xs(layout, x);
+    spread(layout, shift, [&](std::int64_t c) {
+      constexpr std::int64_t kSamples = 8;
+      float sum = 0;
+      for (std::int64_t i = 0; i < kSamples; ++i)
+        sum += widened(xs.data[x.rows() * i / kSamples * x.row() + c]);
+      return sum / kSamples;
+    });
+    sum_channels(ctx,
+                 layout,
+                 scratch.slots,
+                 scratch.sums,
+                 [=](std::int64_t i, std::int64_t lane, std::int64_t count) {
+                   const Vec offset = load_some(xs.at(i, lane), count) - load(shift + lane);
+                   return Terms{offset, offset * offset};
+                 });
   });
-  sum_channels(ctx,
-               layout,
-               scratch.slots,
-               scratch.sums,
-               [=](std::int64_t i, std::int64_t lane, std::int64_t count) {
-                 const Vec offset = load_some(xs.at(i, lane), count) - load(shift + lane);
-                 return Terms{offset, offset * offset};
-               });
   const std::int64_t channels = layout.channels;
   const double rows = layout.rows();
   for (std::int64_t c = 0; c < channels; ++c) {
@@ -286,36 +294,39 @@ void batch_norm_backward(Context& ctx,
       spread(layout, patterns + block, [=](std::int64_t c) { return gammas[c] * invstds[c]; });
   const float* const offset =
       spread(layout, patterns + 2 * block, [=](std::int64_t c) { return betas[c]; });
-  const BlocksIn xs(layout, x), dys(layout, dy);
-  const BlocksOut dzs(layout, dz);
-  visit_slope(opts.act, xs, BlocksIn(layout, y), centre, scale, offset, [&](const auto& slope) {
-    sum_gradients(ctx, layout, scratch, slope, xs, dys, centre, dzs);
-    for (std::int64_t c = 0; c < channels; ++c) {
-      dgamma.as<float>()[c] = static_cast<float>(sums[channels + c] * invstds[c]);
-      dbeta.as<float>()[c] = static_cast<float>(sums[c]);
-    }
-    if (!dx) return;
-    // The mean and the variance depend on every x of the channel: that takes off g's mean and its
-    // component along x - mean.
-    const float* const g_mean = spread(layout, patterns + 3 * block, [=](std::int64_t c) {
-      return static_cast<float>(sums[c] / rows);
-    });
-    const float* const along = spread(layout, patterns + 4 * block, [=](std::int64_t c) {
-      return static_cast<float>(sums[channels + c] * invstds[c] * invstds[c] / rows);
-    });
-    visit_gradient(slope, dys, dzs, [&](auto through, const BlocksIn& gradient) {
-      map_blocks(
-          ctx,
-          layout,
-          [=](std::int64_t lane, const Vec& vx, const Vec& from, const Vec& vdy) {
-            const Vec g = through.gradient(lane, from, vdy);
-            const Vec centred = vx - load(centre + lane);
-            return load(scale + lane) * ((g - load(g_mean + lane)) - centred * load(along + lane));
-          },
-          BlocksOut(layout, dx),
-          xs,
-          through.from,
-          gradient);
+  visit_storage(x.dtype, [&]<class T>(T) {
+    const BlocksIn<T> xs(layout, x), ys(layout, y), dys(layout, dy);
+    const BlocksOut<T> dzs(layout, dz);
+    visit_slope(opts.act, xs, ys, centre, scale, offset, [&](const auto& slope) {
+      sum_gradients(ctx, layout, scratch, slope, xs, dys, centre, dzs);
+      for (std::int64_t c = 0; c < channels; ++c) {
+        dgamma.as<float>()[c] = static_cast<float>(sums[channels + c] * invstds[c]);
+        dbeta.as<float>()[c] = static_cast<float>(sums[c]);
+      }
+      if (!dx) return;
+      // The mean and the variance depend on every x of the channel: that takes off g's mean and its
+      // component along x - mean.
+      const float* const g_mean = spread(layout, patterns + 3 * block, [=](std::int64_t c) {
+        return static_cast<float>(sums[c] / rows);
+      });
+      const float* const along = spread(layout, patterns + 4 * block, [=](std::int64_t c) {
+        return static_cast<float>(sums[channels + c] * invstds[c] * invstds[c] / rows);
+      });
+      visit_gradient(slope, dys, dzs, [&](auto through, const BlocksIn<T>& gradient) {
+        map_blocks(
+            ctx,
+            layout,
+            [=](std::int64_t lane, const Vec& vx, const Vec& from, const Vec& vdy) {
+              const Vec g = through.gradient(lane, from, vdy);
+              const Vec centred = vx - load(centre + lane);
+              return load(scale + lane) *
+                     ((g - load(g_mean + lane)) - centred * load(along + lane));
+            },
+            BlocksOut<T>(layout, dx),
+            xs,
+            through.from,
+            gradient);
+      });
     });
   });
 }
@@ -346,25 +357,27 @@ void batch_norm_backward_frozen(Context& ctx,
   });
   const float* const offset =
       spread(layout, patterns + 2 * layout.block, [=](std::int64_t c) { return betas[c]; });
-  const BlocksIn xs(layout, x), dys(layout, dy);
-  const BlocksOut dzs(layout, dz);
-  visit_slope(opts.act, xs, BlocksIn(layout, y), centre, scale, offset, [&](const auto& slope) {
-    sum_gradients(ctx, layout, scratch, slope, xs, dys, centre, dzs);
-    for (std::int64_t c = 0; c < channels; ++c) {
-      dgamma.as<float>()[c] = static_cast<float>(scratch.sums[channels + c] * invstd(c));
-      dbeta.as<float>()[c] = static_cast<float>(scratch.sums[c]);
-    }
-    if (!dx) return;
-    visit_gradient(slope, dys, dzs, [&](auto through, const BlocksIn& gradient) {
-      map_blocks(
-          ctx,
-          layout,
-          [=](std::int64_t lane, const Vec& from, const Vec& vdy) {
-            return through.gradient(lane, from, vdy) * load(scale + lane);
-          },
-          BlocksOut(layout, dx),
-          through.from,
-          gradient);
+  visit_storage(x.dtype, [&]<class T>(T) {
+    const BlocksIn<T> xs(layout, x), ys(layout, y), dys(layout, dy);
+    const BlocksOut<T> dzs(layout, dz);
+    visit_slope(opts.act, xs, ys, centre, scale, offset, [&](const auto& slope) {
+      sum_gradients(ctx, layout, scratch, slope, xs, dys, centre, dzs);
+      for (std::int64_t c = 0; c < channels; ++c) {
+        dgamma.as<float>()[c] = static_cast<float>(scratch.sums[channels + c] * invstd(c));
+        dbeta.as<float>()[c] = static_cast<float>(scratch.sums[c]);
+      }
+      if (!dx) return;
+      visit_gradient(slope, dys, dzs, [&](auto through, const BlocksIn<T>& gradient) {
+        map_blocks(
+            ctx,
+            layout,
+            [=](std::int64_t lane, const Vec& from, const Vec& vdy) {
+              return through.gradient(lane, from, vdy) * load(scale + lane);
+            },
+            BlocksOut<T>(layout, dx),
+            through.from,
+            gradient);
+      });
     });
   });
 }

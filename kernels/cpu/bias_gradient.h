@@ -18,14 +18,19 @@ class BiasGradient {
            sizeof(double);
   }
 
-  void run(Context& ctx, const float* dy, float* db, void* scratch) const {
+  void run(Context& ctx, const Tensor& dy, const Tensor& db, void* scratch) const {
     auto* const sums = static_cast<double*>(scratch);
     const std::int64_t block = layout_.block, k = layout_.channels;
-    sum_channels(ctx, layout_, sums + 2 * k, sums, [=](std::int64_t i, auto lane, auto count) {
-      const Vec v = load_some(dy + i * block + lane, count);
-      return Terms{v, {}};
+    visit_storage(dy.dtype, [&]<class T>(T) {
+      const T* const from = dy.as<T>();
+      sum_channels(ctx, layout_, sums + 2 * k, sums, [=](std::int64_t i, auto lane, auto count) {
+        const Vec v = load_some(from + i * block + lane, count);
+        return Terms{v, {}};
+      });
+      std::transform(sums, sums + k, db.as<T>(), [](double sum) {
+        return stored<T>(static_cast<float>(sum));
+      });
     });
-    std::transform(sums, sums + k, db, [](double sum) { return static_cast<float>(sum); });
   }
 
  private:

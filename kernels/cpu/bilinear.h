@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "kernels/cpu/storage.h"
 #include "kernels/cpu/vec.h"
 
 namespace lamina::cpu {
@@ -61,7 +62,8 @@ class Columns {
   }
 
   // y[i] = the blend of two elements of `row`, which has room for 2*kLanes floats at least.
-  void forward(const float* row, float* y) const {
+  template <class T>
+  void forward(const float* row, T* y) const {
     if (in_ <= 2 * kLanes) {
       forward_short(row, y);
       return;
@@ -69,15 +71,17 @@ class Columns {
     const std::int32_t *lower = indices(0), *upper = indices(1);
     const float *lower_weight = weights(0), *upper_weight = weights(1);
     for (std::int64_t i = 0; i < out_; ++i)
-      y[i] = lower_weight[i] * row[lower[i]] + upper_weight[i] * row[upper[i]];
+      y[i] = stored<T>(lower_weight[i] * row[lower[i]] + upper_weight[i] * row[upper[i]]);
   }
 
   // row[j] = the sum over the outputs that use element j. `row` is overwritten.
-  void backward(const float* dy, float* row) const {
+  template <class T>
+  void backward(const T* dy, float* row) const {
     std::fill(row, row + in_, 0.0f);
     for (std::int64_t i = 0; i < out_; ++i) {
-      row[indices(0)[i]] += weights(0)[i] * dy[i];
-      row[indices(1)[i]] += weights(1)[i] * dy[i];
+      const float gradient = widened(dy[i]);
+      row[indices(0)[i]] += weights(0)[i] * gradient;
+      row[indices(1)[i]] += weights(1)[i] * gradient;
     }
   }
 
@@ -89,7 +93,8 @@ class Columns {
   float* weights(int side) const { return tables_ + (2 + side) * stride_; }
 
   // A row of up to 32 floats fits into two registers, where elements are picked by a permutation.
-  void forward_short(const float* row, float* y) const {
+  template <class T>
+  void forward_short(const float* row, T* y) const {
     const Vec low = load(row), high = load(row + kLanes);
     for (std::int64_t i = 0; i < out_; i += kLanes) {
       IntVec index[2];

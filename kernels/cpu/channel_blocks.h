@@ -9,9 +9,10 @@
 
 #include <algorithm>
 #include <numeric>
+#include <type_traits>
 
 #include "engine/core/parallel.h"
-#include "engine/core/tensor.h"
+#include "kernels/cpu/storage.h"
 #include "kernels/cpu/vec.h"
 
 namespace lamina::cpu {
@@ -86,18 +87,21 @@ struct Layout {
 template <class T>
 struct Blocks {
   T* data = nullptr;
-  std::int64_t pitch = 0;  // floats from a block to the next
+  std::int64_t pitch = 0;  // elements from a block to the next
 
   Blocks() = default;
   Blocks(const Layout& layout, const Tensor& t)
-      : data(t ? t.as<float>() : nullptr), pitch(t.is_slice() ? t.pitch : layout.block) {}
+      : data(elements_of<std::remove_const_t<T>>(t)),
+        pitch(t.is_slice() ? t.pitch : layout.block) {}
   template <class U>
   Blocks(const Blocks<U>& other) : data(other.data), pitch(other.pitch) {}
 
   LAMINA_INLINE T* at(std::int64_t i, std::int64_t lane) const { return data + i * pitch + lane; }
 };
-using BlocksIn = Blocks<const float>;
-using BlocksOut = Blocks<float>;
+template <class T>
+using BlocksIn = Blocks<const T>;
+template <class T>
+using BlocksOut = Blocks<T>;
 
 // Numbers of a channel laid out over a block, so that lane i of the block has channel i % channels.
 template <class F>
@@ -191,8 +195,8 @@ void sum_channels(
 }
 
 // Everything by value: the loops store through char, which may change any object in memory.
-template <class F, class... In>
-void map_chunk(const Part part, const F f, const BlocksOut y, const In... x) {
+template <class F, class T, class... In>
+void map_chunk(const Part part, const F f, const BlocksOut<T> y, const In... x) {
   for (std::int64_t i = part.begin; i < part.end; ++i)
     for (std::int64_t lane = 0; lane < part.block; lane += kLanes)
       store(y.at(i, lane), f(lane, load(x.at(i, lane))...));
@@ -204,9 +208,9 @@ void map_chunk(const Part part, const F f, const BlocksOut y, const In... x) {
 
 // y[i] = f(lane of its block, x[i]...) over the whole tensor; y may be one of the x. It follows a
 // pass over the same tensors and goes backwards, to meet what that one left in the cache.
-template <class F, class... In>
+template <class F, class T, class... In>
 void map_blocks(
-    const Context& ctx, const Layout& layout, const F& f, const BlocksOut& y, const In&... x) {
+    const Context& ctx, const Layout& layout, const F& f, const BlocksOut<T>& y, const In&... x) {
   layout.for_each_chunk_backwards(ctx, [&](const Part& part) { map_chunk(part, f, y, x...); });
 }
 

@@ -11,15 +11,15 @@ namespace {
 
 // Between maps whose rows differ in length.
 void copy_rows(const Context& ctx, const Tensor& x, const Tensor& y) {
-  const float* const from = x.as<float>();
-  float* const to = y.as<float>();
-  const std::int64_t channels = x.shape.c, from_row = x.row(), to_row = y.row();
-  constexpr std::int64_t kFloats = 16384;  // that a thread should copy at least
-  parallel_for(ctx, x.rows(), 1 + kFloats / channels, [=](std::int64_t begin, std::int64_t end) {
+  const auto* const from = static_cast<const std::byte*>(x.data);
+  auto* const to = static_cast<std::byte*>(y.data);
+  const auto size = static_cast<std::int64_t>(size_of(x.dtype));
+  const std::int64_t channels = x.shape.c * size, from_row = x.row() * size,
+                     to_row = y.row() * size;
+  constexpr std::int64_t kBytes = 65536;  // that a thread should copy at least
+  parallel_for(ctx, x.rows(), 1 + kBytes / channels, [=](std::int64_t begin, std::int64_t end) {
     for (std::int64_t row = begin; row < end; ++row)
-      std::memcpy(to + row * to_row,
-                  from + row * from_row,
-                  static_cast<std::size_t>(channels) * sizeof(float));
+      std::memcpy(to + row * to_row, from + row * from_row, static_cast<std::size_t>(channels));
   });
 }
 

@@ -159,22 +159,37 @@ std::unique_ptr<NamedConv2d> make_named_conv2d(Context& ctx,
       return make_taps_conv2d(ctx, desc);
     case Conv2dImpl::groups:
       return make_groups_conv2d(ctx, desc);
+    case Conv2dImpl::widened:
+      return make_widened_conv2d(ctx, desc);
     default:
       return make_dnnl_conv2d(ctx, desc);
   }
 }
 
-std::unique_ptr<Conv2d> make_conv2d_by(Context& ctx, const Conv2dDesc& desc, Conv2dImpl impl) {
-  checks::conv2d(ctx, desc);
-  if (impl != Conv2dImpl::automatic) return make_named_conv2d(ctx, desc, impl);
-  if (linear_conv2d_can_run(desc)) return make_linear_conv2d(ctx, desc);
-  CpuDevice& device = device_of(ctx);
-  Conv2dPasses passes = usual_conv2d_passes(desc, device.winograd());
-  if (PlanCache* const tuned = device.tuned_plans())
-    passes = tuned_conv2d_passes(ctx, desc, passes, *tuned);
+namespace {
+
+std::unique_ptr<NamedConv2d> make_by_passes(Context& ctx,
+                                            const Conv2dDesc& desc,
+                                            const Conv2dPasses& passes) {
   if (passes.data == passes.forward && passes.weights == passes.forward)
     return make_named_conv2d(ctx, desc, passes.forward);
   return std::make_unique<MixedConv2d>(ctx, desc, passes);
+}
+
+}  // namespace
+
+std::unique_ptr<NamedConv2d> make_usual_conv2d(Context& ctx, const Conv2dDesc& desc) {
+  if (linear_conv2d_can_run(desc)) return make_linear_conv2d(ctx, desc);
+  return make_by_passes(ctx, desc, usual_conv2d_passes(desc, device_of(ctx).winograd()));
+}
+
+std::unique_ptr<Conv2d> make_conv2d_by(Context& ctx, const Conv2dDesc& desc, Conv2dImpl impl) {
+  checks::conv2d(ctx, desc);
+  if (impl != Conv2dImpl::automatic) return make_named_conv2d(ctx, desc, impl);
+  PlanCache* const tuned = device_of(ctx).tuned_plans();
+  if (tuned == nullptr || linear_conv2d_can_run(desc)) return make_usual_conv2d(ctx, desc);
+  const Conv2dPasses usual = usual_conv2d_passes(desc, device_of(ctx).winograd());
+  return make_by_passes(ctx, desc, tuned_conv2d_passes(ctx, desc, usual, *tuned));
 }
 
 std::unique_ptr<Conv2d> make_conv2d(Context& ctx, const Conv2dDesc& desc) {

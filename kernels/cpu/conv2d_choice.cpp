@@ -2,6 +2,7 @@
 // each of them costs, which asks for no timing, so that a net always computes the same bits.
 // SPDX-License-Identifier: Apache-2.0
 #include "kernels/cpu/conv2d_impl.h"
+#include "kernels/cpu/dnnl.h"
 #include "kernels/cpu/linear_impl.h"
 #include "kernels/cpu/vec.h"
 
@@ -196,7 +197,29 @@ bool faster_by_groups(const Conv2dDesc& d) {
 
 }  // namespace
 
+namespace {
+
+// oneDNN has bf16 kernels where the machine multiplies it, but none for what our kernels for few
+// channels are there for, nor vectors for narrow groups.
+Conv2dPasses usual_bf16_passes(const Conv2dDesc& desc) {
+  const std::int64_t c = desc.x.c / desc.groups;
+  const bool narrow = desc.groups > 1 && c > 1 && c < 16;
+  if (!multiplies_bf16() || narrow)
+    return {Conv2dImpl::widened, Conv2dImpl::widened, Conv2dImpl::widened};
+  const OwnPasses own = faster_by_images(desc);
+  const auto impl = [](bool images) { return images ? Conv2dImpl::widened : Conv2dImpl::dnnl; };
+  return {impl(own.forward), impl(own.data), impl(own.weights)};
+}
+
+}  // namespace
+
 Conv2dPasses usual_conv2d_passes(const Conv2dDesc& desc, bool winograd) {
+  if (desc.dtype == DType::bf16) {
+    Conv2dPasses passes = usual_bf16_passes(desc);
+    if (!desc.backward_data) passes.data = passes.forward;
+    if (!desc.backward_weights) passes.weights = passes.forward;
+    return passes;
+  }
   if (!kFastVectors) return {Conv2dImpl::dnnl, Conv2dImpl::dnnl, Conv2dImpl::dnnl};
   if (faster_by_groups(desc)) return {Conv2dImpl::groups, Conv2dImpl::groups, Conv2dImpl::groups};
   const OwnPasses own = faster_by_images(desc);

@@ -32,9 +32,9 @@ class DnnlConv2d final : public NamedConv2d {
                void* workspace) override {
     checks::conv2d_forward(desc_, x, w, b, y);
     dnnl_checked(label(), [&] {
-      const float* const bias = desc_.bias ? b.as<float>() : nullptr;
+      const void* const bias = desc_.bias ? b.data : nullptr;
       if (forward_by_image_)
-        forward_by_image_.run(x.as<float>(), w.as<float>(), bias, y.as<float>(), workspace);
+        forward_by_image_.run(x.data, w.data, bias, y.data, workspace);
       else if (desc_.bias)
         forward_.run(device_.stream(), {x.data, w.data, bias, y.data}, workspace);
       else
@@ -50,7 +50,7 @@ class DnnlConv2d final : public NamedConv2d {
     checks::conv2d_backward_data(desc_, dy, w, dx);
     dnnl_checked(label(), [&] {
       if (data_by_image_)
-        data_by_image_.run(dy.as<float>(), w.as<float>(), nullptr, dx.as<float>(), workspace);
+        data_by_image_.run(dy.data, w.data, nullptr, dx.data, workspace);
       else
         backward_data_.run(device_.stream(), {dy.data, w.data, dx.data}, workspace);
     });
@@ -65,13 +65,10 @@ class DnnlConv2d final : public NamedConv2d {
     checks::conv2d_backward_weights(desc_, x, y, dy, dw, db);
     if (desc_.act != Act::none) act_backward(ctx_, desc_.act, y, dy, dy);
     dnnl_checked(label(), [&] {
-      weight_gradient_.run(x.as<float>(),
-                           dy.as<float>(),
-                           dw.as<float>(),
-                           db && !sums_bias() ? db.as<float>() : nullptr,
-                           workspace);
+      weight_gradient_.run(
+          x.data, dy.data, dw.data, db && !sums_bias() ? db.data : nullptr, workspace);
     });
-    if (db && sums_bias()) bias_.run(ctx_, dy.as<float>(), db.as<float>(), workspace);
+    if (db && sums_bias()) bias_.run(ctx_, dy, db, workspace);
   }
 
  private:
@@ -102,7 +99,8 @@ class DnnlConv2d final : public NamedConv2d {
 
   void plan_forward() {
     const auto pd = forward_pd_of(desc_);
-    const dnnl::memory::desc ours = dnnl_filters(desc_).ours, wanted = pd.weights_desc();
+    const dnnl::memory::desc ours = dnnl_filters(desc_, desc_.dtype).ours,
+                             wanted = pd.weights_desc();
     const std::string name = fmt::format("oneDNN {}", pd.impl_info_str());
     if (!splits_sums(name)) {
       forward_ = forward_call(desc_, pd, ours);
@@ -110,7 +108,7 @@ class DnnlConv2d final : public NamedConv2d {
       needs(forward_.workspace_bytes());
       return;
     }
-    forward_by_image_ = {ctx_, desc_.x, desc_.y(), ours, wanted, [&] {
+    forward_by_image_ = {ctx_, desc_.x, desc_.y(), desc_.dtype, ours, wanted, [&] {
                            const Conv2dDesc one = one_image();
                            return forward_call(one, forward_pd_of(one), wanted);
                          }};
@@ -120,7 +118,8 @@ class DnnlConv2d final : public NamedConv2d {
 
   void plan_data() {
     const auto pd = data_pd_of(desc_);
-    const dnnl::memory::desc ours = dnnl_filters(desc_).ours, wanted = pd.weights_desc();
+    const dnnl::memory::desc ours = dnnl_filters(desc_, desc_.dtype).ours,
+                             wanted = pd.weights_desc();
     const std::string name = fmt::format("oneDNN {}", pd.impl_info_str());
     if (!splits_sums(name)) {
       backward_data_ = data_call(desc_, pd, ours);
@@ -128,7 +127,7 @@ class DnnlConv2d final : public NamedConv2d {
       needs(backward_data_.workspace_bytes());
       return;
     }
-    data_by_image_ = {ctx_, desc_.y(), desc_.x, ours, wanted, [&] {
+    data_by_image_ = {ctx_, desc_.y(), desc_.x, desc_.dtype, ours, wanted, [&] {
                         const Conv2dDesc one = one_image();
                         return data_call(one, data_pd_of(one), wanted);
                       }};
@@ -148,7 +147,8 @@ class DnnlConv2d final : public NamedConv2d {
     return dnnl_forward_pd(device_.engine(), fused, d);
   }
   dnnl::convolution_backward_data::primitive_desc data_pd_of(const Conv2dDesc& d) const {
-    const DnnlOperand x = dnnl_image(d.x), y = dnnl_image(d.y()), w = dnnl_filters(d);
+    const DnnlOperand x = dnnl_image(d.x, d.dtype), y = dnnl_image(d.y(), d.dtype),
+                      w = dnnl_filters(d, d.dtype);
     const auto hint = dnnl_forward_pd(device_.engine(), attributes(), d);
     const DnnlWindow window(d);
     return best_pd([&](bool open) {
@@ -170,14 +170,15 @@ class DnnlConv2d final : public NamedConv2d {
   DnnlCall forward_call(const Conv2dDesc& d,
                         const dnnl::convolution_forward::primitive_desc& pd,
                         const memory::desc& filters) const {
-    std::vector<DnnlCall::Operand> inputs{{DNNL_ARG_SRC, dnnl_image(d.x).ours, pd.src_desc()},
-                                          {DNNL_ARG_WEIGHTS, filters, pd.weights_desc()}};
+    std::vector<DnnlCall::Operand> inputs{
+        {DNNL_ARG_SRC, dnnl_image(d.x, d.dtype).ours, pd.src_desc()},
+        {DNNL_ARG_WEIGHTS, filters, pd.weights_desc()}};
     if (d.bias) inputs.push_back({DNNL_ARG_BIAS, pd.bias_desc(), pd.bias_desc()});
     return {device_.engine(),
             dnnl::convolution_forward(pd),
             pd.scratchpad_desc(),
             inputs,
-            {{DNNL_ARG_DST, dnnl_image(d.y()).ours, pd.dst_desc()}}};
+            {{DNNL_ARG_DST, dnnl_image(d.y(), d.dtype).ours, pd.dst_desc()}}};
   }
   DnnlCall data_call(const Conv2dDesc& d,
                      const dnnl::convolution_backward_data::primitive_desc& pd,
@@ -185,9 +186,9 @@ class DnnlConv2d final : public NamedConv2d {
     return {device_.engine(),
             dnnl::convolution_backward_data(pd),
             pd.scratchpad_desc(),
-            {{DNNL_ARG_DIFF_DST, dnnl_image(d.y()).ours, pd.diff_dst_desc()},
+            {{DNNL_ARG_DIFF_DST, dnnl_image(d.y(), d.dtype).ours, pd.diff_dst_desc()},
              {DNNL_ARG_WEIGHTS, filters, pd.weights_desc()}},
-            {{DNNL_ARG_DIFF_SRC, dnnl_image(d.x).ours, pd.diff_src_desc()}}};
+            {{DNNL_ARG_DIFF_SRC, dnnl_image(d.x, d.dtype).ours, pd.diff_src_desc()}}};
   }
 
   Context& ctx_;
@@ -203,22 +204,23 @@ class DnnlConv2d final : public NamedConv2d {
 
 }  // namespace
 
-DnnlOperand dnnl_image(const Shape& s) {
-  return {{s.n, s.c, s.h, s.w}, {s.h * s.w * s.c, 1, s.w * s.c, s.c}};
+DnnlOperand dnnl_image(const Shape& s, DType dtype) {
+  return {{s.n, s.c, s.h, s.w}, {s.h * s.w * s.c, 1, s.w * s.c, s.c}, dtype};
 }
 
-DnnlOperand dnnl_filters(const Conv2dDesc& d) {
+DnnlOperand dnnl_filters(const Conv2dDesc& d, DType dtype) {
   const std::int64_t c = d.x.c / d.groups, k = d.k / d.groups, filter = d.r * d.s * c;
-  if (d.groups == 1) return {{k, c, d.r, d.s}, {filter, 1, d.s * c, c}};
-  return {{d.groups, k, c, d.r, d.s}, {k * filter, filter, 1, d.s * c, c}};
+  if (d.groups == 1) return {{k, c, d.r, d.s}, {filter, 1, d.s * c, c}, dtype};
+  return {{d.groups, k, c, d.r, d.s}, {k * filter, filter, 1, d.s * c, c}, dtype};
 }
 
 dnnl::convolution_forward::primitive_desc dnnl_forward_pd(const dnnl::engine& engine,
                                                           const dnnl::primitive_attr& attr,
                                                           const Conv2dDesc& d) {
-  const DnnlOperand x = dnnl_image(d.x), y = dnnl_image(d.y()), w = dnnl_filters(d);
+  const DnnlOperand x = dnnl_image(d.x, d.dtype), y = dnnl_image(d.y(), d.dtype),
+                    w = dnnl_filters(d, d.dtype);
   const memory::desc bias =
-      d.bias ? memory::desc({d.k}, memory::data_type::f32, memory::format_tag::x) : memory::desc();
+      d.bias ? memory::desc({d.k}, dnnl_type(d.dtype), memory::format_tag::x) : memory::desc();
   const bool training = d.backward_data || d.backward_weights;
   const DnnlWindow window(d);
   return best_pd([&](bool open) {

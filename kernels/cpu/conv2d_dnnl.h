@@ -14,14 +14,15 @@ namespace lamina::cpu {
 struct DnnlOperand {
   dnnl::memory::desc ours, open;
 
-  DnnlOperand(const dnnl::memory::dims& dims, const dnnl::memory::dims& strides)
-      : ours(dims, dnnl::memory::data_type::f32, strides),
-        open(dims, dnnl::memory::data_type::f32, dnnl::memory::format_tag::any) {}
+  DnnlOperand(const dnnl::memory::dims& dims, const dnnl::memory::dims& strides, DType dtype)
+      : ours(dims, dnnl_type(dtype), strides),
+        open(dims, dnnl_type(dtype), dnnl::memory::format_tag::any) {}
   const dnnl::memory::desc& layout(bool leave_open) const { return leave_open ? open : ours; }
 };
 
-DnnlOperand dnnl_image(const Shape& s);
-DnnlOperand dnnl_filters(const Conv2dDesc& d);
+DnnlOperand dnnl_image(const Shape& s, DType dtype);
+// Their gradients are f32 while they are being added up.
+DnnlOperand dnnl_filters(const Conv2dDesc& d, DType dtype);
 
 // How the window moves, as oneDNN counts.
 struct DnnlWindow {
@@ -57,7 +58,7 @@ dnnl::convolution_forward::primitive_desc dnnl_forward_pd(const dnnl::engine& en
 // adds up in another order. Here the shape alone decides: the work is cut into a fixed grid of
 // chunks of the batch and chunks of the filters, each of them a primitive planned for one thread.
 // Chunks of the batch have a gradient each in the workspace, added up in their order; a chunk of
-// filters reads a dense copy of its part of dy.
+// filters reads a dense copy of its part of dy. In bf16 all chunks have one, in f32.
 class DnnlWeightGradient {
  public:
   struct Grid {
@@ -72,7 +73,7 @@ class DnnlWeightGradient {
   int reorders() const { return workers_.front().usual.reorders() + (collect_ ? 1 : 0); }
 
   // db: null where nobody wants it, or it is not this primitive's.
-  void run(const float* x, const float* dy, float* dw, float* db, void* workspace);
+  void run(const void* x, const void* dy, void* dw, void* db, void* workspace);
 
  private:
   struct Worker {
@@ -83,11 +84,13 @@ class DnnlWeightGradient {
 
   DnnlCall plan(const Conv2dDesc& chunk, bool first);
   void run_chunk(Worker& worker, const Chunk& chunk, std::byte* scratch);
-  void add_up(float* dw, float* db, float* partial);
+  void add_up(std::byte* dw, std::byte* db, float* partial);
 
   Context* ctx_ = nullptr;
   Conv2dDesc desc_;
-  bool with_bias_ = false;
+  std::int64_t element_ = 0;  // bytes
+  bool with_bias_ = false, partials_ = false;
+  std::vector<std::int64_t> blind_taps_;
   Grid grid_;
   dnnl::memory::desc filters_;  // of a chunk, as the primitives write them
   std::int64_t partial_floats_ = 0;

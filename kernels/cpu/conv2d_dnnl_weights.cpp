@@ -8,7 +8,9 @@
 
 #include "engine/core/parallel.h"
 #include "kernels/cpu/conv2d_dnnl.h"
+#include "kernels/cpu/conv2d_lines.h"
 #include "kernels/cpu/device.h"
+#include "kernels/cpu/storage.h"
 #include "kernels/cpu/vec.h"
 
 namespace lamina::cpu {
@@ -20,6 +22,19 @@ std::size_t float_bytes(std::int64_t n) { return static_cast<std::size_t>(n) * s
 
 std::int64_t filter_floats(const Conv2dDesc& d) { return d.r * d.s * d.x.c / d.groups; }
 
+// The taps of a window that meet nothing but padding, r * S + s: their gradients are zero.
+std::vector<std::int64_t> blind_taps(const Conv2dDesc& d) {
+  const Shape y = d.y();
+  const auto blind = [](const Inside& met) { return met.begin == met.end; };
+  std::vector<std::int64_t> taps;
+  for (std::int64_t r = 0; r < d.r; ++r)
+    for (std::int64_t s = 0; s < d.s; ++s)
+      if (blind(inside(y.h, d.x.h, r * d.dilation_h - d.pad_h, d.stride_h)) ||
+          blind(inside(y.w, d.x.w, s * d.dilation_w - d.pad_w, d.stride_w)))
+        taps.push_back(r * d.s + s);
+  return taps;
+}
+
 Conv2dDesc chunk_of(Conv2dDesc d, std::int64_t images, std::int64_t filters) {
   d.x.n = images;
   d.k = filters;
@@ -30,8 +45,8 @@ Conv2dDesc chunk_of(Conv2dDesc d, std::int64_t images, std::int64_t filters) {
 
 struct DnnlWeightGradient::Chunk {
   std::int64_t images, pixels;  // of the batch, of dy
-  const float *x, *dy;
-  float *dw, *db;
+  const std::byte *x, *dy;
+  void *dw, *db;
 };
 
 DnnlWeightGradient::Grid weight_gradient_grid(const Conv2dDesc& d) {
@@ -85,7 +100,13 @@ DnnlWeightGradient::Grid weight_gradient_grid(const Conv2dDesc& d) {
 }
 
 DnnlWeightGradient::DnnlWeightGradient(Context& ctx, const Conv2dDesc& desc, bool with_bias)
-    : ctx_(&ctx), desc_(desc), with_bias_(with_bias), grid_(weight_gradient_grid(desc)) {
+    : ctx_(&ctx),
+      desc_(desc),
+      element_(static_cast<std::int64_t>(size_of(desc.dtype))),
+      with_bias_(with_bias),
+      grid_(weight_gradient_grid(desc)) {
+  partials_ = grid_.images > 1 || desc.dtype != DType::f32;
+  if (desc.dtype != DType::f32) blind_taps_ = blind_taps(desc);
   const std::int64_t k = desc.k / grid_.filters;
   const std::int64_t fewest = desc.x.n / grid_.images;
   const std::int64_t largest = (desc.x.n + grid_.images - 1) / grid_.images;
@@ -104,15 +125,15 @@ DnnlWeightGradient::DnnlWeightGradient(Context& ctx, const Conv2dDesc& desc, boo
   }
   // Behind the primitive's part: a copy of dy, and a bias gradient nobody wants.
   Conv2dDesc chunk = chunk_of(desc, largest, k);
-  const std::int64_t copy = grid_.filters > 1 ? chunk.y().numel() : 0;
-  worker_bytes_ = round_up(static_cast<std::int64_t>(call_bytes_ + float_bytes(copy + k)), 64);
+  const std::int64_t copy = grid_.filters > 1 ? chunk.y().numel() * element_ : 0;
+  worker_bytes_ = round_up(static_cast<std::int64_t>(call_bytes_ + float_bytes(k)) + copy, 64);
   workspace_bytes_ = workers_.size() * worker_bytes_;
-  if (grid_.images == 1) return;
+  if (!partials_) return;
   const auto inner = static_cast<std::int64_t>(filters_.get_size() / sizeof(float));
   partial_floats_ = round_up(inner, 16) + round_up(k, 16);
   workspace_bytes_ += float_bytes(partial_floats_ * tasks);
   const auto& engine = device_of(ctx).engine();
-  const memory::desc ours = dnnl_filters(chunk).ours;
+  const memory::desc ours = dnnl_filters(chunk, desc.dtype).ours;
   if (ours == filters_) return;
   sums_ = memory(filters_, engine, DNNL_MEMORY_NONE);
   dw_ = memory(ours, engine, DNNL_MEMORY_NONE);
@@ -121,7 +142,8 @@ DnnlWeightGradient::DnnlWeightGradient(Context& ctx, const Conv2dDesc& desc, boo
 
 DnnlCall DnnlWeightGradient::plan(const Conv2dDesc& d, bool first) {
   const auto& engine = device_of(*ctx_).engine();
-  const DnnlOperand x = dnnl_image(d.x), y = dnnl_image(d.y()), w = dnnl_filters(d);
+  const DnnlOperand x = dnnl_image(d.x, d.dtype), y = dnnl_image(d.y(), d.dtype),
+                    w = dnnl_filters(d, DType::f32);
   const memory::desc bias = with_bias_
                                 ? memory::desc({d.k}, memory::data_type::f32, memory::format_tag::x)
                                 : memory::desc();
@@ -150,7 +172,7 @@ DnnlCall DnnlWeightGradient::plan(const Conv2dDesc& d, bool first) {
     name_ = fmt::format("oneDNN {} in {}x{}", pd.impl_info_str(), grid_.images, grid_.filters);
   }
   std::vector<DnnlCall::Operand> outputs{
-      {DNNL_ARG_DIFF_WEIGHTS, grid_.images > 1 ? filters_ : w.ours, filters_}};
+      {DNNL_ARG_DIFF_WEIGHTS, partials_ ? filters_ : w.ours, filters_}};
   if (with_bias_) outputs.push_back({DNNL_ARG_DIFF_BIAS, bias, bias});
   return {engine,
           dnnl::convolution_backward_weights(pd),
@@ -160,7 +182,11 @@ DnnlCall DnnlWeightGradient::plan(const Conv2dDesc& d, bool first) {
 }
 
 void DnnlWeightGradient::run(
-    const float* x, const float* dy, float* dw, float* db, void* workspace) {
+    const void* x_in, const void* dy_in, void* dw_out, void* db_out, void* workspace) {
+  const auto* const x = static_cast<const std::byte*>(x_in);
+  const auto* const dy = static_cast<const std::byte*>(dy_in);
+  auto* const dw = static_cast<std::byte*>(dw_out);
+  auto* const db = static_cast<std::byte*>(db_out);
   const std::int64_t k = desc_.k / grid_.filters, image = desc_.x.per_sample(),
                      pixels = desc_.y().h * desc_.y().w;
   auto* const scratch = static_cast<std::byte*>(workspace);
@@ -177,30 +203,39 @@ void DnnlWeightGradient::run(
                            last = desc_.x.n * (part + 1) / grid_.images;
         Chunk chunk{.images = last - first,
                     .pixels = (last - first) * pixels,
-                    .x = x + first * image,
-                    .dy = dy + first * pixels * desc_.k + filters * k,
-                    .dw = dw + filters * k * filter_floats(desc_),
-                    .db = db != nullptr ? db + filters * k : nullptr};
-        if (grid_.images > 1) {
-          chunk.dw = partial + i * partial_floats_;
-          chunk.db = chunk.dw + partial_floats_ - round_up(k, 16);
+                    .x = x + first * image * element_,
+                    .dy = dy + (first * pixels * desc_.k + filters * k) * element_,
+                    .dw = dw + filters * k * filter_floats(desc_) * element_,
+                    .db = db != nullptr ? db + filters * k * element_ : nullptr};
+        if (partials_) {
+          float* const own = partial + i * partial_floats_;
+          chunk.dw = own;
+          chunk.db = own + partial_floats_ - round_up(k, 16);
         }
         run_chunk(workers_[thread], chunk, scratch + thread * worker_bytes_);
       }
     });
   }
-  if (grid_.images > 1) add_up(dw, db, partial);
+  if (partials_) add_up(dw, db, partial);
+  // oneDNN's kernels for bf16 (AMX, 2.6) leave in them what memory held.
+  const auto channels = static_cast<std::size_t>(desc_.x.c / desc_.groups * element_);
+  for (std::int64_t filter = 0; filter < desc_.k; ++filter)
+    for (std::int64_t tap : blind_taps_)
+      std::memset(
+          dw + static_cast<std::size_t>(filter * desc_.r * desc_.s + tap) * channels, 0, channels);
 }
 
 void DnnlWeightGradient::run_chunk(Worker& worker, const Chunk& chunk, std::byte* scratch) {
   const std::int64_t k = desc_.k / grid_.filters;
   const bool usual = chunk.images * grid_.images >= desc_.x.n;
-  auto* const spare = reinterpret_cast<float*>(scratch + call_bytes_);  // NOLINT
-  const float* dy = chunk.dy;
+  std::byte* const spare = scratch + call_bytes_;
+  const std::byte* dy = chunk.dy;
   if (grid_.filters > 1) {
+    std::byte* const copy = spare + float_bytes(k);
+    const std::int64_t row = k * element_;
     for (std::int64_t i = 0; i < chunk.pixels; ++i)
-      std::memcpy(spare + k + i * k, chunk.dy + i * desc_.k, float_bytes(k));
-    dy = spare + k;
+      std::memcpy(copy + i * row, chunk.dy + i * desc_.k * element_, static_cast<std::size_t>(row));
+    dy = copy;
   }
   DnnlCall& call = usual ? worker.usual : worker.last;
   if (with_bias_)
@@ -210,10 +245,10 @@ void DnnlWeightGradient::run_chunk(Worker& worker, const Chunk& chunk, std::byte
     call.run(worker.stream, {chunk.x, dy, chunk.dw}, scratch);
 }
 
-void DnnlWeightGradient::add_up(float* dw, float* db, float* partial) {
+void DnnlWeightGradient::add_up(std::byte* dw, std::byte* db, float* partial) {
   const std::int64_t k = desc_.k / grid_.filters;
   const auto inner = static_cast<std::int64_t>(filters_.get_size() / sizeof(float));
-  const auto sum = [&](const float* from, float* to, std::int64_t begin, std::int64_t end) {
+  const auto sum = [&](const float* from, auto* to, std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; i += kLanes) {
       const std::int64_t count = std::min(kLanes, end - i);
       Vec v = load_some(from + i, count);
@@ -224,12 +259,17 @@ void DnnlWeightGradient::add_up(float* dw, float* db, float* partial) {
   };
   for (std::int64_t filters = 0; filters < grid_.filters; ++filters) {
     float* const from = partial + filters * grid_.images * partial_floats_;
-    float* const ours = dw + filters * k * filter_floats(desc_);
-    float* const to = collect_ ? from : ours;
-    parallel_for(*ctx_, inner, 4096, [&](std::int64_t begin, std::int64_t end) {
-      sum(from, to, begin, end);
-    });
-    if (db != nullptr) sum(from + partial_floats_ - round_up(k, 16), db + filters * k, 0, k);
+    void* const ours = dw + filters * k * filter_floats(desc_) * element_;
+    float* const to = collect_ ? from : static_cast<float*>(ours);
+    if (grid_.images > 1 || !collect_)
+      parallel_for(*ctx_, inner, 4096, [&](std::int64_t begin, std::int64_t end) {
+        sum(from, to, begin, end);
+      });
+    if (db != nullptr)
+      visit_storage(desc_.dtype, [&]<class T>(T) {
+        T* const own = static_cast<T*>(static_cast<void*>(db + filters * k * element_));
+        sum(from + partial_floats_ - round_up(k, 16), own, 0, k);
+      });
     if (!collect_) continue;
     sums_.set_data_handle(from);
     dw_.set_data_handle(ours);

@@ -258,7 +258,7 @@ class GroupsConv2d final : public NamedConv2d {
                         void* workspace) override {
     checks::conv2d_backward_weights(desc_, x, y, dy, dw, db);
     if (desc_.act != Act::none) act_backward(ctx_, desc_.act, y, dy, dy);
-    if (db) bias_.run(ctx_, dy.as<float>(), db.as<float>(), workspace);
+    if (db) bias_.run(ctx_, dy, db, workspace);
     auto* const sums = static_cast<float*>(workspace);
     const std::int64_t rows = y_.n * y_.h;
     parallel_for(ctx_, chunks_, 1, [&](std::int64_t begin, std::int64_t end) {

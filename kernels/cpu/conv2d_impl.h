@@ -11,14 +11,16 @@ class PlanCache;
 namespace lamina::cpu {
 
 // automatic: each pass by the one that should be fastest, from the shapes alone.
-enum class Conv2dImpl { automatic, images, linear, winograd, taps, groups, dnnl };
-inline constexpr std::size_t kConv2dImpls = 7;
+// widened: bf16 tensors by kernels for f32.
+enum class Conv2dImpl { automatic, images, linear, winograd, taps, groups, dnnl, widened };
+inline constexpr std::size_t kConv2dImpls = 8;
 
 struct Conv2dPasses {
   Conv2dImpl forward, data, weights;
 };
 // What should be the fastest for each pass, by a model (conv2d_choice.cpp); winograd: which rounds
-// more, may be among it. Not for windows that are linear layers.
+// more, may be among it. Not for windows that are linear layers. Of bf16 tensors: oneDNN, or the
+// others in f32.
 Conv2dPasses usual_conv2d_passes(const Conv2dDesc& desc, bool winograd);
 
 // Which passes are our own exact kernels' by that choice; oneDNN has the others.
@@ -64,6 +66,12 @@ std::unique_ptr<NamedConv2d> make_groups_conv2d(Context& ctx, const Conv2dDesc& 
 
 // oneDNN, any shape (conv2d_dnnl.cpp).
 std::unique_ptr<NamedConv2d> make_dnnl_conv2d(Context& ctx, const Conv2dDesc& desc);
+
+// bf16 tensors by the implementations above for f32 (conv2d_widened.cpp).
+std::unique_ptr<NamedConv2d> make_widened_conv2d(Context& ctx, const Conv2dDesc& desc);
+
+// What usual_conv2d_passes() names, without a timing.
+std::unique_ptr<NamedConv2d> make_usual_conv2d(Context& ctx, const Conv2dDesc& desc);
 
 // One of those.
 std::unique_ptr<NamedConv2d> make_named_conv2d(Context& ctx,

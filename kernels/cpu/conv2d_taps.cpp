@@ -141,7 +141,7 @@ class TapsConv2d final : public NamedConv2d {
                         void* workspace) override {
     checks::conv2d_backward_weights(desc_, x, y, dy, dw, db);
     if (desc_.act != Act::none) act_backward(ctx_, desc_.act, y, dy, dy);
-    if (db) bias_.run(ctx_, dy.as<float>(), db.as<float>(), workspace);
+    if (db) bias_.run(ctx_, dy, db, workspace);
     auto* const xs = static_cast<float*>(workspace);
     float* const dys = xs + x_copy(images_).floats();
     for (std::int64_t n = 0; n < desc_.x.n; n += images_) {

@@ -10,6 +10,7 @@
 #include "engine/core/words.h"
 #include "kernels/cpu/conv2d_impl.h"
 #include "kernels/cpu/device.h"
+#include "kernels/cpu/storage.h"
 #include "kernels/cpu/vec.h"
 #include "kernels/plan_cache.h"
 
@@ -26,7 +27,8 @@ constexpr std::array kCandidates{Candidate{Conv2dImpl::dnnl, "oneDNN"},
                                  Candidate{Conv2dImpl::images, "images"},
                                  Candidate{Conv2dImpl::winograd, "Winograd"},
                                  Candidate{Conv2dImpl::taps, "taps"},
-                                 Candidate{Conv2dImpl::groups, "groups"}};
+                                 Candidate{Conv2dImpl::groups, "groups"},
+                                 Candidate{Conv2dImpl::widened, "f32"}};
 
 // The convolution with this pass alone of the backward ones.
 Conv2dDesc only(ConvPass pass, Conv2dDesc desc) {
@@ -36,6 +38,8 @@ Conv2dDesc only(ConvPass pass, Conv2dDesc desc) {
 }
 
 bool can_run(Context& ctx, const Conv2dDesc& desc, Conv2dImpl impl) {
+  if (desc.dtype == DType::bf16)
+    return impl == Conv2dImpl::widened || (impl == Conv2dImpl::dnnl && multiplies_bf16());
   if (impl == Conv2dImpl::images) return images_conv2d_can_run(desc);
   if (impl == Conv2dImpl::winograd)
     return device_of(ctx).winograd() && winograd_conv2d_can_run(desc);
@@ -61,11 +65,11 @@ class Operands {
 
   void run(Conv2d& plan, ConvPass pass, void* workspace) const {
     const Shape filters{desc_.k, desc_.r, desc_.s, desc_.x.c / desc_.groups};
-    const auto view = [](const Buffer& memory, const Shape& shape) {
-      return Tensor{memory.data(), DType::f32, shape};
+    const auto view = [&](const Buffer& memory, const Shape& shape) {
+      return Tensor{memory.data(), desc_.dtype, shape};
     };
     const auto bias = [&](const Buffer& memory) {
-      return desc_.bias ? vector_view(memory.data(), DType::f32, desc_.k) : Tensor{};
+      return desc_.bias ? vector_view(memory.data(), desc_.dtype, desc_.k) : Tensor{};
     };
     const Tensor y = view(y_, desc_.y()), dy = view(dy_, desc_.y());
     if (pass == ConvPass::forward)
@@ -78,9 +82,10 @@ class Operands {
 
  private:
   Buffer filled(std::int64_t count) const {
-    const auto size = static_cast<std::size_t>(count);
-    Buffer memory = ctx_.allocate(size * sizeof(float));
-    std::fill_n(static_cast<float*>(memory.data()), size, 0.5f);
+    Buffer memory = ctx_.allocate(static_cast<std::size_t>(count) * size_of(desc_.dtype));
+    visit_storage(desc_.dtype, [&]<class T>(T) {
+      std::fill_n(static_cast<T*>(memory.data()), count, stored<T>(0.5f));
+    });
     return memory;
   }
 
@@ -162,8 +167,9 @@ std::optional<Conv2dPasses> passes_from(Context& ctx,
 
 std::string conv2d_tuning_key(Context& ctx, const Conv2dDesc& d) {
   return fmt::format(
-      "convolution, 1; {}; {} lanes; Winograd {}; x {}; k {}, {}x{}; stride {}x{}; pad {}x{}; "
+      "convolution, 2; {}; {}; {} lanes; Winograd {}; x {}; k {}, {}x{}; stride {}x{}; pad {}x{}; "
       "dilation {}x{}; groups {}; bias {}; activation {}; data {}, weights {}",
+      name_of(d.dtype),
       device_of(ctx).describe(),
       kLanes,
       device_of(ctx).winograd(),

@@ -118,7 +118,7 @@ class WinogradConv2d final : public NamedConv2d {
                         void* workspace) override {
     checks::conv2d_backward_weights(desc_, x, y, dy, dw, db);
     if (desc_.act != Act::none) act_backward(ctx_, desc_.act, y, dy, dy);
-    if (db) bias_.run(ctx_, dy.as<float>(), db.as<float>(), workspace);
+    if (db) bias_.run(ctx_, dy, db, workspace);
     weight_gradient(x.as<float>(), dy.as<float>(), dw.as<float>(), static_cast<float*>(workspace));
   }
 

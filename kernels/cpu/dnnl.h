@@ -10,7 +10,7 @@
 #include <dnnl_debug.h>
 #include <dnnl.hpp>
 
-#include "engine/core/error.h"
+#include "engine/core/dtype.h"
 
 namespace lamina::cpu {
 
@@ -33,6 +33,16 @@ class OneThread {
 inline bool splits_sums(std::string_view implementation) {
   return implementation.find("gemm") != std::string_view::npos &&
          implementation.find("brgemm") == std::string_view::npos;
+}
+
+// Whether the machine multiplies bf16; where it does not, oneDNN has slow stand-ins or nothing.
+inline bool multiplies_bf16() {
+  constexpr auto kWanted = static_cast<unsigned>(dnnl::cpu_isa::avx512_core_bf16);
+  return (static_cast<unsigned>(dnnl::get_effective_cpu_isa()) & kWanted) == kWanted;
+}
+
+inline dnnl::memory::data_type dnnl_type(DType dtype) {
+  return dtype == DType::bf16 ? dnnl::memory::data_type::bf16 : dnnl::memory::data_type::f32;
 }
 
 // Runs body(); what oneDNN throws comes out as a lamina::Error that names `what`.

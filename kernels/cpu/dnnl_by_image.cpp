@@ -16,10 +16,14 @@ using dnnl::memory;
 DnnlByImage::DnnlByImage(Context& ctx,
                          const Shape& in,
                          const Shape& out,
+                         DType dtype,
                          const memory::desc& filters,
                          const memory::desc& wanted,
                          const std::function<DnnlCall()>& make)
-    : ctx_(&ctx), images_(in.n), in_floats_(in.per_sample()), out_floats_(out.per_sample()) {
+    : ctx_(&ctx),
+      images_(in.n),
+      in_bytes_(in.per_sample() * static_cast<std::int64_t>(size_of(dtype))),
+      out_bytes_(out.per_sample() * static_cast<std::int64_t>(size_of(dtype))) {
   const auto& engine = device_of(ctx).engine();
   stream_ = dnnl::stream(engine);
   if (filters != wanted) {
@@ -39,12 +43,11 @@ DnnlByImage::DnnlByImage(Context& ctx,
   workspace_bytes_ = filter_bytes_ + workers_.size() * call_bytes_;
 }
 
-void DnnlByImage::run(
-    const float* in, const float* w, const float* bias, float* out, void* workspace) {
+void DnnlByImage::run(const void* in, const void* w, const void* bias, void* out, void* workspace) {
   auto* const scratch = static_cast<std::byte*>(workspace) + filter_bytes_;
   const void* filters = w;
   if (filter_bytes_ > 0) {
-    ours_.set_data_handle(const_cast<float*>(w));  // oneDNN has no const handles
+    ours_.set_data_handle(const_cast<void*>(w));  // oneDNN has no const handles
     wanted_.set_data_handle(workspace);
     reorder_.execute(stream_, ours_, wanted_);
     stream_.wait();
@@ -55,8 +58,8 @@ void DnnlByImage::run(
     const auto thread = static_cast<std::size_t>(omp_get_thread_num());
     Worker& worker = workers_[thread];
     for (std::int64_t n = begin; n < end; ++n) {
-      const float* const from = in + n * in_floats_;
-      float* const to = out + n * out_floats_;
+      const void* const from = static_cast<const std::byte*>(in) + n * in_bytes_;
+      void* const to = static_cast<std::byte*>(out) + n * out_bytes_;
       void* const own = scratch + thread * call_bytes_;
       if (bias != nullptr)
         worker.call.run(worker.stream, {from, filters, bias, to}, own);

@@ -22,6 +22,7 @@ class DnnlByImage {
   DnnlByImage(Context& ctx,
               const Shape& in,
               const Shape& out,
+              DType dtype,
               const dnnl::memory::desc& filters,
               const dnnl::memory::desc& wanted,
               const std::function<DnnlCall()>& make);
@@ -32,7 +33,7 @@ class DnnlByImage {
   int reorders() const { return (filter_bytes_ > 0 ? 1 : 0) + workers_.front().call.reorders(); }
 
   // bias: null for a pass without one.
-  void run(const float* in, const float* w, const float* bias, float* out, void* workspace);
+  void run(const void* in, const void* w, const void* bias, void* out, void* workspace);
 
  private:
   struct Worker {
@@ -41,7 +42,7 @@ class DnnlByImage {
   };
 
   Context* ctx_ = nullptr;
-  std::int64_t images_ = 0, in_floats_ = 0, out_floats_ = 0;
+  std::int64_t images_ = 0, in_bytes_ = 0, out_bytes_ = 0;  // of an image
   std::size_t filter_bytes_ = 0, call_bytes_ = 0, workspace_bytes_ = 0;
   dnnl::stream stream_;
   dnnl::memory ours_, wanted_;  // the filters; without a reorder both layouts are the same

@@ -6,6 +6,7 @@
 #include "engine/core/parallel.h"
 #include "engine/core/philox.h"
 #include "kernels/checks.h"
+#include "kernels/cpu/storage.h"
 #include "kernels/cpu/vec.h"
 
 namespace lamina::cpu {
@@ -69,23 +70,25 @@ void dropout(Context& ctx,
   const auto step = static_cast<std::uint32_t>(state->step);
   const std::uint64_t seed = opts.seed;
   const std::uint32_t stream = opts.stream;
-  const float* const xs = x.as<float>();
-  float* const ys = y.as<float>();
-  parallel_for(ctx, x.numel(), 2048, [=](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; i += kBatch) {
-      IntVec bits[2];
-      draw(seed, stream, step, i, bits);
-      for (int half = 0; half < 2; ++half) {
-        const std::int64_t at = i + half * kLanes;
-        // The shift brings in copies of the sign, which the mask takes off.
-        const IntVec uniform = (bits[half] >> 8) & 0xFFFFFF;
-        const auto drop = [&](const Vec& v) { return uniform >= threshold ? v * scale : Vec{}; };
-        if (at + kLanes <= end)
-          store(ys + at, drop(load(xs + at)));
-        else if (at < end)
-          store_part(ys + at, drop(load_part(xs + at, end - at)), end - at);
+  visit_storage(x.dtype, [&]<class T>(T) {
+    const T* const xs = x.as<T>();
+    T* const ys = y.as<T>();
+    parallel_for(ctx, x.numel(), 2048, [=](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; i += kBatch) {
+        IntVec bits[2];
+        draw(seed, stream, step, i, bits);
+        for (int half = 0; half < 2; ++half) {
+          const std::int64_t at = i + half * kLanes;
+          // The shift brings in copies of the sign, which the mask takes off.
+          const IntVec uniform = (bits[half] >> 8) & 0xFFFFFF;
+          const auto drop = [&](const Vec& v) { return uniform >= threshold ? v * scale : Vec{}; };
+          if (at + kLanes <= end)
+            store(ys + at, drop(load(xs + at)));
+          else if (at < end)
+            store_part(ys + at, drop(load_part(xs + at, end - at)), end - at);
+        }
       }
-    }
+    });
   });
 }
 

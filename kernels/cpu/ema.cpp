@@ -11,13 +11,15 @@ void ema_step(
   checks::ema_step(ctx, decay, w_, ema_, copy_);
   const float* const w = w_.as<float>();
   float* const ema = ema_.as<float>();
-  float* const copy = copy_ ? copy_.as<float>() : nullptr;
   const auto share = static_cast<float>(1.0 - decay);
-  walk_slab(ctx, w_.numel(), [=](const auto& in, const auto& out) {
-    const Vec before = in(ema);
-    const Vec after = before + share * (in(w)-before);
-    out(ema, after);
-    if (copy != nullptr) out(copy, after);
+  visit_storage(copy_ ? copy_.dtype : DType::f32, [&]<class T>(T) {
+    T* const copy = elements_of<T>(copy_);
+    walk_slab(ctx, w_.numel(), [=](const auto& in, const auto& out) {
+      const Vec before = in(ema);
+      const Vec after = before + share * (in(w)-before);
+      out(ema, after);
+      if (copy != nullptr) out(copy, after);
+    });
   });
 }
 

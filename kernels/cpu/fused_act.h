@@ -19,13 +19,11 @@ inline void fuse(Act act, dnnl::primitive_attr& attr) {
 // What fuse() left to do.
 inline void apply_unfused(const Context& ctx, Act act, const Tensor& y) {
   if (act != Act::tanh && act != Act::sigmoid) return;
-  visit_act(act, [&](auto a) {
-    pointwise(
-        ctx,
-        y.numel(),
-        [a](const Vec& v) { return a.forward(v); },
-        y.as<float>(),
-        static_cast<const float*>(y.as<float>()));
+  visit_storage(y.dtype, [&]<class T>(T) {
+    visit_act(act, [&](auto a) {
+      pointwise(
+          ctx, y.numel(), [a](const Vec& v) { return a.forward(v); }, y.as<T>(), y.as<T>());
+    });
   });
 }
 

@@ -24,26 +24,28 @@ void lars_step(Context& ctx,
   const float factor = state->gradient_factor(), lr = state->lr;
   const auto decay = static_cast<float>(opts.weight_decay);
   const auto momentum = static_cast<float>(opts.momentum);
-  for (std::int64_t t = 0; t < spans.numel() / 2; ++t) {
-    const std::int64_t first = spans.as<std::int64_t>()[2 * t];
-    const std::int64_t count = spans.as<std::int64_t>()[2 * t + 1];
-    float* const w = w_.as<float>() + first;
-    float* const m = m_.as<float>() + first;
-    float* const copy = copy_ ? copy_.as<float>() + first : nullptr;
-    const float* const dw = dw_.as<float>() + first;
-    double* const norm = norms.as<double>() + 2 * t;
-    norm[0] = sum_of_squares(ctx, w, count, parts);
-    norm[1] = sum_of_squares(ctx, dw, count, parts) * static_cast<double>(factor) * factor;
-    const auto rate = static_cast<float>(lars_rate(opts, norm[0], norm[1]));
-    walk_slab(ctx, count, [=](const auto& in, const auto& out) {
-      const Vec weight = in(w);
-      const Vec velocity = momentum * in(m) + rate * (in(dw)*factor + decay * weight);
-      out(m, velocity);
-      const Vec updated = weight - lr * velocity;
-      out(w, updated);
-      if (copy != nullptr) out(copy, updated);
-    });
-  }
+  visit_slabs(dw_, copy_, [&](const auto* gradients, auto* copies) {
+    for (std::int64_t t = 0; t < spans.numel() / 2; ++t) {
+      const std::int64_t first = spans.as<std::int64_t>()[2 * t];
+      const std::int64_t count = spans.as<std::int64_t>()[2 * t + 1];
+      float* const w = w_.as<float>() + first;
+      float* const m = m_.as<float>() + first;
+      const auto* const dw = gradients + first;
+      auto* const copy = copies != nullptr ? copies + first : nullptr;
+      double* const norm = norms.as<double>() + 2 * t;
+      norm[0] = sum_of_squares(ctx, w, count, parts);
+      norm[1] = sum_of_squares(ctx, dw, count, parts) * static_cast<double>(factor) * factor;
+      const auto rate = static_cast<float>(lars_rate(opts, norm[0], norm[1]));
+      walk_slab(ctx, count, [=](const auto& in, const auto& out) {
+        const Vec weight = in(w);
+        const Vec velocity = momentum * in(m) + rate * (in(dw)*factor + decay * weight);
+        out(m, velocity);
+        const Vec updated = weight - lr * velocity;
+        out(w, updated);
+        if (copy != nullptr) out(copy, updated);
+      });
+    }
+  });
 }
 
 }  // namespace lamina::cpu

@@ -2,6 +2,7 @@
 #include "kernels/linear.h"
 
 #include "kernels/checks.h"
+#include "kernels/cpu/dnnl.h"
 #include "kernels/cpu/linear_impl.h"
 #include "kernels/cpu/vec.h"
 
@@ -15,6 +16,11 @@ bool linear_is_own(const LinearDesc& desc) {
 
 std::unique_ptr<Linear> make_linear_by(Context& ctx, const LinearDesc& desc, LinearImpl impl) {
   checks::linear(ctx, desc);
+  if (desc.dtype == DType::bf16) {
+    if (impl == LinearImpl::automatic)
+      impl = multiplies_bf16() ? LinearImpl::dnnl : LinearImpl::widened;
+    return impl == LinearImpl::dnnl ? make_bf16_linear(ctx, desc) : make_widened_linear(ctx, desc);
+  }
   if (impl == LinearImpl::automatic)
     impl = linear_is_own(desc) ? LinearImpl::direct : LinearImpl::dnnl;
   return impl == LinearImpl::direct ? make_direct_linear(ctx, desc) : make_dnnl_linear(ctx, desc);

@@ -87,7 +87,7 @@ class DirectLinear final : public Linear {
                     .b_l = desc_.in,
                     .c = dw.as<float>()};
     gemm.run(ctx_);
-    if (db) sum_rows(desc_, dy.as<float>(), db.as<float>());
+    if (db) sum_rows(desc_, dy, db);
   }
 
  private:
@@ -111,13 +111,16 @@ class DirectLinear final : public Linear {
 
 }  // namespace
 
-void sum_rows(const LinearDesc& desc, const float* dy, float* db) {
-  for (std::int64_t k = 0; k < desc.k; k += kLanes) {
-    const std::int64_t count = std::min(kLanes, desc.k - k);
-    Vec sum{};
-    for (std::int64_t n = 0; n < desc.n; ++n) sum += load_part(dy + n * desc.k + k, count);
-    store_part(db + k, sum, count);
-  }
+void sum_rows(const LinearDesc& desc, const Tensor& dy, const Tensor& db) {
+  visit_storage(dy.dtype, [&]<class T>(T) {
+    const T* const from = dy.as<T>();
+    for (std::int64_t k = 0; k < desc.k; k += kLanes) {
+      const std::int64_t count = std::min(kLanes, desc.k - k);
+      Vec sum{};
+      for (std::int64_t n = 0; n < desc.n; ++n) sum += load_some(from + n * desc.k + k, count);
+      store_some(db.as<T>() + k, sum, count);
+    }
+  });
 }
 
 std::unique_ptr<Linear> make_direct_linear(Context& ctx, const LinearDesc& desc) {

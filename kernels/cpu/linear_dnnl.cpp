@@ -82,7 +82,7 @@ class DnnlLinear final : public Linear {
             x.as<float>() + first,
             dw.as<float>() + first);
       });
-      if (db) sum_rows(desc_, dy.as<float>(), db.as<float>());
+      if (db) sum_rows(desc_, dy, db);
       return;
     }
     dnnl_checked(name(), [&] {

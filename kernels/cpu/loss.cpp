@@ -144,15 +144,23 @@ void class_loss(Context& ctx,
   const std::int64_t samples = x.shape.n, classes = x.shape.per_sample();
   checks::labels(labels, classes);
   const std::int32_t* const label_of = labels.as<std::int32_t>();
-  auto* const results = device_of(ctx).scratch<Sample>(static_cast<std::size_t>(samples));
+  // Scratch: the results, then rows.
+  static_assert(sizeof(Sample) % sizeof(float) == 0);
+  const std::size_t x_floats = FloatRows::floats(ctx, x);
+  const std::size_t result_floats =
+      static_cast<std::size_t>(samples) * (sizeof(Sample) / sizeof(float));
+  float* const memory =
+      device_of(ctx).scratch<float>(result_floats + x_floats + FloatRows::floats(ctx, dx));
+  auto* const results = reinterpret_cast<Sample*>(memory);  // NOLINT
+  const FloatRows xs(x, memory + result_floats), dxs(dx, memory + result_floats + x_floats);
   const double own_share = opts.mixup.active() ? draw_mixup_weight(opts.mixup, state->step) : 1.0;
   const double sure = 1.0 - opts.smoothing;
   const double scale =
       opts.weight * (state != nullptr ? state->loss_scale : 1.0) / static_cast<double>(samples);
   for_each_row(ctx, x, [&](std::int64_t offset, std::int64_t length) {
     const std::int64_t n = offset / length;
-    const float* const row = x.as<float>() + offset;
-    float* const out = dx ? dx.as<float>() + offset : nullptr;
+    const float* const row = xs.read(offset);
+    float* const out = dxs.at(offset);
     const Target target{label_of[n],
                         label_of[samples - 1 - n],
                         sure * own_share,
@@ -177,6 +185,7 @@ void class_loss(Context& ctx,
         result.loss = distance_row(row, length, target, opts.kind == LossKind::mse, scale, out);
         break;
     }
+    dxs.put(offset);
   });
   double total = 0;
   std::int64_t correct = 0, in_few = 0;

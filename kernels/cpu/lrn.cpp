@@ -12,6 +12,7 @@
 #include "engine/core/parallel.h"
 #include "kernels/checks.h"
 #include "kernels/cpu/device.h"
+#include "kernels/cpu/storage.h"
 #include "kernels/cpu/vec.h"
 
 namespace lamina::cpu {
@@ -71,7 +72,7 @@ class PaddedRow {
   std::int64_t before_, size_;
 };
 
-// The numbers of a call, and two rows for each thread.
+// The numbers of a call, and three rows for each thread.
 struct Lrn {
   const LrnOpts& opts;
   const Shape& x;
@@ -84,14 +85,14 @@ struct Lrn {
         x(shape),
         row_floats(PaddedRow::floats(o, shape)),
         rows(device_of(ctx).scratch<float>(
-            static_cast<std::size_t>(2 * ctx.threads() * row_floats))),
+            static_cast<std::size_t>(3 * ctx.threads() * row_floats))),
         share(static_cast<float>(o.alpha / static_cast<double>(o.size))),
         k(static_cast<float>(o.k)) {}
 
-  PaddedRow row(int which, std::int64_t before) const {
-    return {rows + (2 * omp_get_thread_num() + which) * row_floats, opts, x, before};
-  }
-  LAMINA_INLINE void square(const float* pixel, const PaddedRow& squares) const {
+  float* memory(int which) const { return rows + (3 * omp_get_thread_num() + which) * row_floats; }
+  PaddedRow row(int which, std::int64_t before) const { return {memory(which), opts, x, before}; }
+  template <class T>
+  LAMINA_INLINE void square(const T* pixel, const PaddedRow& squares) const {
     for (std::int64_t c = 0; c < x.c; c += kLanes) {
       const Vec v = load_some(pixel + c, x.c - c);
       squares.set(c, v * v);
@@ -110,19 +111,21 @@ void lrn_forward(Context& ctx, const LrnOpts& opts, const Tensor& x, const Tenso
   checks::lrn_forward(ctx, opts, x, y);
   const Lrn lrn(ctx, opts, x.shape);
   const std::int64_t channels = x.shape.c;
-  const float* const xs = x.as<float>();
-  float* const ys = y.as<float>();
-  visit_power(opts.beta, [&](auto power) {
-    parallel_for(ctx, lrn.pixels(), lrn.grain(), [&](std::int64_t begin, std::int64_t end) {
-      const PaddedRow squares = lrn.row(0, opts.size / 2);
-      for (std::int64_t at = begin * channels; at < end * channels; at += channels) {
-        lrn.square(xs + at, squares);
-        for (std::int64_t c = 0; c < channels; c += kLanes) {
-          const std::int64_t count = channels - c;
-          const Vec v = load_some(xs + at + c, count);
-          store_some(ys + at + c, v * power(lrn.inverse_scale(squares, c)), count);
+  visit_storage(x.dtype, [&]<class T>(T) {
+    const T* const xs = x.as<T>();
+    T* const ys = y.as<T>();
+    visit_power(opts.beta, [&](auto power) {
+      parallel_for(ctx, lrn.pixels(), lrn.grain(), [&](std::int64_t begin, std::int64_t end) {
+        const PaddedRow squares = lrn.row(0, opts.size / 2);
+        for (std::int64_t at = begin * channels; at < end * channels; at += channels) {
+          lrn.square(xs + at, squares);
+          for (std::int64_t c = 0; c < channels; c += kLanes) {
+            const std::int64_t count = channels - c;
+            const Vec v = load_some(xs + at + c, count);
+            store_some(ys + at + c, v * power(lrn.inverse_scale(squares, c)), count);
+          }
         }
-      }
+      });
     });
   });
 }
@@ -132,31 +135,34 @@ void lrn_backward(
   checks::lrn_backward(ctx, opts, x, dy, dx);
   const Lrn lrn(ctx, opts, x.shape);
   const std::int64_t channels = x.shape.c;
-  const float* const xs = x.as<float>();
-  const float* const dys = dy.as<float>();
-  float* const dxs = dx.as<float>();
   const auto slope =
       static_cast<float>(2.0 * opts.beta * opts.alpha / static_cast<double>(opts.size));
-  visit_power(opts.beta, [&](auto power) {
-    parallel_for(ctx, lrn.pixels(), lrn.grain(), [&](std::int64_t begin, std::int64_t end) {
-      const PaddedRow squares = lrn.row(0, opts.size / 2);
-      // What each y passes on through its scale; the windows that an x is in lie the other way.
-      const PaddedRow passed = lrn.row(1, (opts.size - 1) / 2);
-      for (std::int64_t at = begin * channels; at < end * channels; at += channels) {
-        lrn.square(xs + at, squares);
-        for (std::int64_t c = 0; c < channels; c += kLanes) {
-          const std::int64_t count = channels - c;
-          const Vec inverse = lrn.inverse_scale(squares, c);
-          const Vec direct = load_some(dys + at + c, count) * power(inverse);
-          passed.set(c, direct * load_some(xs + at + c, count) * inverse);
-          store_some(dxs + at + c, direct, count);
+  visit_storage(x.dtype, [&]<class T>(T) {
+    const T* const xs = x.as<T>();
+    const T* const dys = dy.as<T>();
+    T* const dxs = dx.as<T>();
+    visit_power(opts.beta, [&](auto power) {
+      parallel_for(ctx, lrn.pixels(), lrn.grain(), [&](std::int64_t begin, std::int64_t end) {
+        const PaddedRow squares = lrn.row(0, opts.size / 2);
+        // What each y passes on through its scale; the windows that an x is in lie the other way.
+        const PaddedRow passed = lrn.row(1, (opts.size - 1) / 2);
+        float* const direct = lrn.memory(2);
+        for (std::int64_t at = begin * channels; at < end * channels; at += channels) {
+          lrn.square(xs + at, squares);
+          for (std::int64_t c = 0; c < channels; c += kLanes) {
+            const std::int64_t count = channels - c;
+            const Vec inverse = lrn.inverse_scale(squares, c);
+            const Vec v = load_some(dys + at + c, count) * power(inverse);
+            passed.set(c, v * load_some(xs + at + c, count) * inverse);
+            store(direct + c, v);
+          }
+          for (std::int64_t c = 0; c < channels; c += kLanes) {
+            const std::int64_t count = channels - c;
+            const Vec v = load_some(xs + at + c, count);
+            store_some(dxs + at + c, load(direct + c) - v * slope * passed.window(c), count);
+          }
         }
-        for (std::int64_t c = 0; c < channels; c += kLanes) {
-          const std::int64_t count = channels - c;
-          const Vec direct = load_some(dxs + at + c, count), v = load_some(xs + at + c, count);
-          store_some(dxs + at + c, direct - v * slope * passed.window(c), count);
-        }
-      }
+      });
     });
   });
 }

@@ -26,32 +26,34 @@ void sgd_step(Context& ctx,
               const Tensor& copy_) {
   checks::sgd_step(ctx, opts, state, w_, dw_, m_, copy_);
   if (state->overflowed()) return;
-  float* const copy = copy_ ? copy_.as<float>() : nullptr;
   const float factor = state->gradient_factor();
   float* const w = w_.as<float>();
-  const float* const dw = dw_.as<float>();
   const float lr = state->lr;
   const auto decay = static_cast<float>(opts.weight_decay);
   if (opts.momentum == 0) {
-    walk_slab(ctx, w_.numel(), [=](const auto& in, const auto& out) {
-      const Vec weight = in(w);
-      const Vec updated = weight - lr * (in(dw)*factor + decay * weight);
-      out(w, updated);
-      if (copy != nullptr) out(copy, updated);
+    visit_slabs(dw_, copy_, [&](const auto* dw, auto* copy) {
+      walk_slab(ctx, w_.numel(), [=](const auto& in, const auto& out) {
+        const Vec weight = in(w);
+        const Vec updated = weight - lr * (in(dw)*factor + decay * weight);
+        out(w, updated);
+        if (copy != nullptr) out(copy, updated);
+      });
     });
     return;
   }
   float* const m = m_.as<float>();
   const auto momentum = static_cast<float>(state->momentum_or(opts.momentum));
   const bool nesterov = opts.nesterov;
-  walk_slab(ctx, w_.numel(), [=](const auto& in, const auto& out) {
-    const Vec weight = in(w);
-    const Vec g = in(dw)*factor + decay * weight;
-    const Vec velocity = momentum * in(m) + g;
-    out(m, velocity);
-    const Vec updated = weight - lr * (nesterov ? g + momentum * velocity : velocity);
-    out(w, updated);
-    if (copy != nullptr) out(copy, updated);
+  visit_slabs(dw_, copy_, [&](const auto* dw, auto* copy) {
+    walk_slab(ctx, w_.numel(), [=](const auto& in, const auto& out) {
+      const Vec weight = in(w);
+      const Vec g = in(dw)*factor + decay * weight;
+      const Vec velocity = momentum * in(m) + g;
+      out(m, velocity);
+      const Vec updated = weight - lr * (nesterov ? g + momentum * velocity : velocity);
+      out(w, updated);
+      if (copy != nullptr) out(copy, updated);
+    });
   });
 }
 
@@ -65,10 +67,8 @@ void adam_step(Context& ctx,
                const Tensor& copy_) {
   checks::adam_step(ctx, opts, state, w_, dw_, m_, v_, copy_);
   if (state->overflowed()) return;
-  float* const copy = copy_ ? copy_.as<float>() : nullptr;
   const float factor = state->gradient_factor();
   float* const w = w_.as<float>();
-  const float* const dw = dw_.as<float>();
   float* const m = m_.as<float>();
   float* const v = v_.as<float>();
   const auto t = static_cast<double>(state->updates + 1 - state->skipped);
@@ -81,16 +81,18 @@ void adam_step(Context& ctx,
   const auto eps = static_cast<float>(opts.eps);
   const auto decay = static_cast<float>(opts.decoupled ? 0.0 : opts.weight_decay);
   const auto keep = static_cast<float>(opts.decoupled ? 1.0 - state->lr * opts.weight_decay : 1.0);
-  walk_slab(ctx, w_.numel(), [=](const auto& in, const auto& out) {
-    const Vec weight = in(w);
-    const Vec g = in(dw)*factor + decay * weight;
-    const Vec first = beta1 * in(m) + rest1 * g;
-    const Vec second = beta2 * in(v) + rest2 * (g * g);
-    out(m, first);
-    out(v, second);
-    const Vec updated = keep * weight - step_size * (first / (sqrt(second) * v_scale + eps));
-    out(w, updated);
-    if (copy != nullptr) out(copy, updated);
+  visit_slabs(dw_, copy_, [&](const auto* dw, auto* copy) {
+    walk_slab(ctx, w_.numel(), [=](const auto& in, const auto& out) {
+      const Vec weight = in(w);
+      const Vec g = in(dw)*factor + decay * weight;
+      const Vec first = beta1 * in(m) + rest1 * g;
+      const Vec second = beta2 * in(v) + rest2 * (g * g);
+      out(m, first);
+      out(v, second);
+      const Vec updated = keep * weight - step_size * (first / (sqrt(second) * v_scale + eps));
+      out(w, updated);
+      if (copy != nullptr) out(copy, updated);
+    });
   });
 }
 
@@ -104,28 +106,28 @@ void rmsprop_step(Context& ctx,
                   const Tensor& copy_) {
   checks::rmsprop_step(ctx, opts, state, w_, dw_, m_, v_, copy_);
   if (state->overflowed()) return;
-  float* const copy = copy_ ? copy_.as<float>() : nullptr;
   float* const m = opts.momentum != 0 ? m_.as<float>() : nullptr;
   float* const w = w_.as<float>();
   float* const v = v_.as<float>();
-  const float* const dw = dw_.as<float>();
   const float factor = state->gradient_factor(), lr = state->lr;
   const auto alpha = static_cast<float>(opts.alpha), rest = static_cast<float>(1.0 - opts.alpha);
   const auto eps = static_cast<float>(opts.eps), decay = static_cast<float>(opts.weight_decay);
   const auto momentum = static_cast<float>(opts.momentum);
-  walk_slab(ctx, w_.numel(), [=](const auto& in, const auto& out) {
-    const Vec weight = in(w);
-    const Vec g = in(dw)*factor + decay * weight;
-    const Vec square = alpha * in(v) + rest * (g * g);
-    out(v, square);
-    Vec direction = g / (sqrt(square) + eps);
-    if (m != nullptr) {
-      direction = momentum * in(m) + direction;
-      out(m, direction);
-    }
-    const Vec updated = weight - lr * direction;
-    out(w, updated);
-    if (copy != nullptr) out(copy, updated);
+  visit_slabs(dw_, copy_, [&](const auto* dw, auto* copy) {
+    walk_slab(ctx, w_.numel(), [=](const auto& in, const auto& out) {
+      const Vec weight = in(w);
+      const Vec g = in(dw)*factor + decay * weight;
+      const Vec square = alpha * in(v) + rest * (g * g);
+      out(v, square);
+      Vec direction = g / (sqrt(square) + eps);
+      if (m != nullptr) {
+        direction = momentum * in(m) + direction;
+        out(m, direction);
+      }
+      const Vec updated = weight - lr * direction;
+      out(w, updated);
+      if (copy != nullptr) out(copy, updated);
+    });
   });
 }
 

@@ -20,22 +20,21 @@ inline bool is_pool_2x2(const PoolOpts& o, const Shape& x, const Tensor& y) {
          o.pad_w == 0 && 2 * y.shape.h <= x.h && 2 * y.shape.w <= x.w && !y.is_slice();
 }
 
-// idx may be null.
-void max_pool_2x2_forward(const Context& ctx,
-                          const Shape& in,
-                          const Shape& out,
-                          const float* x,
-                          float* y,
-                          std::uint8_t* idx);
+// Elements are f32 or bf16. idx may be null.
+template <class T>
+void max_pool_2x2_forward(
+    const Context& ctx, const Shape& in, const Shape& out, const T* x, T* y, std::uint8_t* idx);
+template <class T>
 void max_pool_2x2_backward(const Context& ctx,
                            const Shape& in,
                            const Shape& out,
-                           const float* dy,
+                           const T* dy,
                            const std::uint8_t* idx,
-                           float* dx);
-void avg_pool_2x2_forward(
-    const Context& ctx, const Shape& in, const Shape& out, const float* x, float* y);
+                           T* dx);
+template <class T>
+void avg_pool_2x2_forward(const Context& ctx, const Shape& in, const Shape& out, const T* x, T* y);
+template <class T>
 void avg_pool_2x2_backward(
-    const Context& ctx, const Shape& in, const Shape& out, const float* dy, float* dx);
+    const Context& ctx, const Shape& in, const Shape& out, const T* dy, T* dx);
 
 }  // namespace lamina::cpu

@@ -63,28 +63,34 @@ void gather(Context& ctx,
   const Shape &in = images.shape, &out = x.shape;
   const std::int64_t in_row = in.w * in.c, out_row = out.w * out.c;
   const bool resize = in.h != out.h || in.w != out.w, padded = in.c != out.c;
-  // Scratch: the levels, the column tables, and for each thread two normalised rows, their blend
-  // and a row before its channels are padded.
-  const std::int64_t row_floats = std::max({in_row, out.w * in.c, 2 * kLanes});
+  // Scratch: the levels, the column tables, and for each thread two normalised rows, their blend,
+  // a row before its channels are padded and one before it is rounded.
+  const std::int64_t row_floats = std::max({in_row, out_row, 2 * kLanes});
   const std::size_t tables_size = Columns::table_floats(out.w, in.c);
   float* const levels = device_of(ctx).scratch<float>(
-      static_cast<std::size_t>(in.c * kLevels + 4 * out.h + 4 * ctx.threads() * row_floats) +
+      static_cast<std::size_t>(in.c * kLevels + 4 * out.h + 5 * ctx.threads() * row_floats) +
       tables_size);
   float* const tables = levels + in.c * kLevels;
   auto* const taps = reinterpret_cast<Tap*>(tables + tables_size);
   float* const rows = tables + tables_size + 4 * out.h;
   fill_levels(opts, {}, in.c, levels);
 
+  const auto own_rows = [&] { return rows + 5 * omp_get_thread_num() * row_floats; };
   const std::uint8_t* const pixels = images.as<std::uint8_t>();
-  float* const xs = x.as<float>();
   const auto source_row = [&](std::int64_t n, std::int64_t h) -> const std::uint8_t* {
     return pixels + samples[n] * in.per_sample() + h * in_row;
   };
   if (!resize && !padded) {
     const std::int64_t grain = std::max<std::int64_t>(1, 4096 / out.per_sample());
-    parallel_for(ctx, out.n, grain, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t n = begin; n < end; ++n)
-        normalise(source_row(n, 0), in.per_sample(), in.c, levels, xs + n * out.per_sample());
+    visit_storage(x.dtype, [&]<class T>(T) {
+      const std::int64_t at_once = std::is_same_v<T, float> ? in.h : 1;  // rows
+      parallel_for(ctx, out.n, grain, [&](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t n = begin; n < end; ++n)
+          for (std::int64_t h = 0; h < in.h; h += at_once)
+            make_row(x.as<T>() + (n * in.h + h) * in_row, in_row, own_rows(), [&](float* row) {
+              normalise(source_row(n, h), at_once * in_row, in.c, levels, row);
+            });
+      });
     });
     return;
   }
@@ -92,25 +98,32 @@ void gather(Context& ctx,
   const Columns columns(in.w, out.w, in.c, tables);
   fill_taps(in.h, out.h, taps);
   const std::int64_t grain = std::max<std::int64_t>(1, 4096 / out_row);
-  parallel_for(ctx, out.n * out.h, grain, [&](std::int64_t begin, std::int64_t end) {
-    float* const upper = rows + 4 * omp_get_thread_num() * row_floats;
-    float* const lower = upper + row_floats;
-    float* const blended = lower + row_floats;
-    float* const narrow = blended + row_floats;
-    for (std::int64_t i = begin; i < end; ++i) {
-      const Tap tap = taps[i % out.h];
-      normalise(source_row(i / out.h, tap.lower), in_row, in.c, levels, lower);
-      normalise(source_row(i / out.h, tap.upper), in_row, in.c, levels, upper);
-      map_range(
-          0,
-          in_row,
-          [tap](const Vec& a, const Vec& b) { return a * tap.lower_weight + b * tap.upper_weight; },
-          blended,
-          static_cast<const float*>(lower),
-          static_cast<const float*>(upper));
-      columns.forward(blended, padded ? narrow : xs + i * out_row);
-      if (padded) widen(narrow, out.w, in.c, out.c, xs + i * out_row);
-    }
+  visit_storage(x.dtype, [&]<class T>(T) {
+    parallel_for(ctx, out.n * out.h, grain, [&](std::int64_t begin, std::int64_t end) {
+      float* const spare = own_rows();
+      float* const upper = spare + row_floats;
+      float* const lower = upper + row_floats;
+      float* const blended = lower + row_floats;
+      float* const narrow = blended + row_floats;
+      for (std::int64_t i = begin; i < end; ++i) {
+        const Tap tap = taps[i % out.h];
+        normalise(source_row(i / out.h, tap.lower), in_row, in.c, levels, lower);
+        normalise(source_row(i / out.h, tap.upper), in_row, in.c, levels, upper);
+        map_range(
+            0,
+            in_row,
+            [tap](const Vec& a, const Vec& b) {
+              return a * tap.lower_weight + b * tap.upper_weight;
+            },
+            blended,
+            lower,
+            upper);
+        make_row(x.as<T>() + i * out_row, out_row, spare, [&](float* row) {
+          columns.forward(blended, padded ? narrow : row);
+          if (padded) widen(narrow, out.w, in.c, out.c, row);
+        });
+      }
+    });
   });
 }
 
@@ -130,13 +143,18 @@ void prepare(Context& ctx,
   const std::int32_t* const samples = checks::batch_samples(*state, order, out.n, in.n);
   for (std::int64_t n = 0; n < out.n; ++n)
     y.as<std::int32_t>()[n] = labels.as<std::int32_t>()[samples[n]];
-  if (opts.augment.active() || pixels) {
-    const std::int32_t* const from = pixels ? pixels.as<std::int32_t>() : nullptr;
-    prepare_augmented(ctx, {opts, *state, in, images.as<std::uint8_t>(), samples, from, x});
-  } else {
-    gather(ctx, opts, images, samples, x);
+  const std::int32_t* const from = pixels ? pixels.as<std::int32_t>() : nullptr;
+  const PrepareArgs args{opts, *state, in, images.as<std::uint8_t>(), samples, from, x};
+  const float weight = opts.mixup.active() ? draw_mixup_weight(opts.mixup, state->step) : 1.0f;
+  if (opts.mixup.active() && x.dtype == DType::bf16) {
+    prepare_mixed(ctx, args, weight);
+    return;
   }
-  if (opts.mixup.active()) mix(ctx, draw_mixup_weight(opts.mixup, state->step), x);
+  if (opts.augment.active() || pixels)
+    prepare_augmented(ctx, args);
+  else
+    gather(ctx, opts, images, samples, x);
+  if (opts.mixup.active()) mix(ctx, weight, x);
 }
 
 }  // namespace lamina::cpu

@@ -18,10 +18,10 @@ namespace {
 class Rows {
  public:
   // Of a thread: the levels, the columns' tables, and two normalised rows, their blend, a row
-  // before its channels are padded and a row of bytes.
+  // before its channels are padded, one before it is rounded and a row of bytes.
   static std::int64_t scratch_floats(const Shape& in, const Shape& out) {
     const auto tables = static_cast<std::int64_t>(Columns::table_floats(out.w, in.c));
-    return in.c * kLevels + tables + 5 * row_floats(in, out);
+    return in.c * kLevels + tables + 6 * row_floats(in, out);
   }
 
   Rows(const PrepareArgs& args, float* scratch) : args_(args), levels_(scratch) {
@@ -31,15 +31,32 @@ class Rows {
     upper_ = lower_ + floats;
     blended_ = upper_ + floats;
     narrow_ = blended_ + floats;
-    bytes_ = reinterpret_cast<std::uint8_t*>(narrow_ + floats);
+    spare_ = narrow_ + floats;
+    bytes_ = reinterpret_cast<std::uint8_t*>(spare_ + floats);
   }
 
   // Row p of the n-th sample of the batch, to x.
   void make(std::int64_t n, std::int64_t p) {
     if (n != sample_) begin(n);
+    const Shape& out = args_.x.shape;
+    const std::int64_t out_row = out.w * out.c;
+    visit_storage(args_.x.dtype, [&]<class T>(T) {
+      make_row(args_.x.as<T>() + (n * out.h + p) * out_row, out_row, spare_, [&](float* row) {
+        make_floats(p, row);
+      });
+    });
+  }
+  // The same to memory of the thread.
+  const float* make_apart(std::int64_t n, std::int64_t p) {
+    if (n != sample_) begin(n);
+    make_floats(p, spare_);
+    return spare_;
+  }
+
+ private:
+  void make_floats(std::int64_t p, float* to) {
     const Shape &in = args_.in, &out = args_.x.shape;
     const Placement& place = drawn_.place;
-    float* const to = args_.x.as<float>() + (n * out.h + p) * out.w * out.c;
     float* const made = in.c == out.c ? to : narrow_;
     const std::int64_t row = place.width * in.c;
     const Tap tap = tap_of(p, place.height, out.h);
@@ -56,9 +73,8 @@ class Rows {
     if (made != to) widen(made, out.w, in.c, out.c, to);
   }
 
- private:
   static std::int64_t row_floats(const Shape& in, const Shape& out) {
-    return std::max({in.w * in.c, out.w * in.c, 2 * kLanes});
+    return std::max({in.w * in.c, out.w * out.c, 2 * kLanes});
   }
 
   void begin(std::int64_t n) {
@@ -105,7 +121,7 @@ class Rows {
   }
 
   const PrepareArgs& args_;
-  float *levels_, *tables_, *lower_, *upper_, *blended_, *narrow_;
+  float *levels_, *tables_, *lower_, *upper_, *blended_, *narrow_, *spare_;
   std::uint8_t* bytes_;
   std::int64_t sample_ = -1;
   Augmentation drawn_{};
@@ -140,6 +156,35 @@ void mix(Context& ctx, float weight, const Tensor& x) {
         first[i] = weight * a + rest * b;
         last[i] = weight * b + rest * a;
       }
+    }
+  });
+}
+
+void prepare_mixed(Context& ctx, const PrepareArgs& args, float weight) {
+  const Shape& out = args.x.shape;
+  const std::int64_t row = out.w * out.c, pairs = (out.n + 1) / 2;
+  const std::int64_t floats = Rows::scratch_floats(args.in, out);
+  float* const scratch =
+      device_of(ctx).scratch<float>(static_cast<std::size_t>(2 * ctx.threads() * floats));
+  const auto blend = [own = weight, other = 1.0f - weight](const Vec& a, const Vec& b) {
+    return own * a + other * b;
+  };
+  const std::int64_t grain = std::max<std::int64_t>(1, 2048 / row);
+  parallel_for(ctx, pairs * out.h, grain, [&](std::int64_t begin, std::int64_t end) {
+    float* const own = scratch + 2 * omp_get_thread_num() * floats;
+    Rows firsts(args, own), lasts(args, own + floats);
+    for (std::int64_t i = begin; i < end; ++i) {
+      const std::int64_t n = i / out.h, p = i % out.h, partner = out.n - 1 - n;
+      const float* const a = firsts.make_apart(n, p);
+      const float* const b = lasts.make_apart(partner, p);
+      bf16* const xs = args.x.as<bf16>() + p * row;
+      if (partner == n) {  // the middle one stays as it is
+        map_range(
+            0, row, [](const Vec& v) { return v; }, xs + n * out.h * row, a);
+        continue;
+      }
+      map_range(0, row, blend, xs + n * out.h * row, a, b);
+      map_range(0, row, blend, xs + partner * out.h * row, b, a);
     }
   });
 }

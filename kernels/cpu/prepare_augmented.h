@@ -3,6 +3,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "kernels/cpu/storage.h"
+#include "kernels/cpu/vec.h"
 #include "kernels/prepare.h"
 
 namespace lamina::cpu {
@@ -24,6 +26,19 @@ void normalise(const std::uint8_t* pixels,
 void widen(
     const float* from, std::int64_t pixels, std::int64_t channels, std::int64_t wide, float* to);
 
+// make(row) writes so many floats: to where they belong, or in bf16 to `spare`, to be rounded
+// there.
+template <class T, class Make>
+void make_row(T* to, std::int64_t floats, float* spare, const Make& make) {
+  if constexpr (std::is_same_v<T, float>) {
+    make(to);
+  } else {
+    make(spare);
+    map_range(
+        0, floats, [](const Vec& v) { return v; }, to, spare);
+  }
+}
+
 // What x is made of, checked.
 struct PrepareArgs {
   const PrepareOpts& opts;
@@ -38,7 +53,10 @@ struct PrepareArgs {
 // x with everything but mixup.
 void prepare_augmented(Context& ctx, const PrepareArgs& args);
 
-// Mixup, in place.
+// Mixup of f32, in place.
 void mix(Context& ctx, float weight, const Tensor& x);
+
+// x in bf16 with mixup too: samples are blended before they are rounded.
+void prepare_mixed(Context& ctx, const PrepareArgs& args, float weight);
 
 }  // namespace lamina::cpu

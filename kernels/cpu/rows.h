@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <omp.h>
+
 #include <limits>
 
 #include "engine/core/parallel.h"
@@ -19,7 +21,44 @@ void for_each_row(const Context& ctx, const Tensor& x, const Body& body) {
   });
 }
 
-inline const float* const_of(float* p) { return p; }
+// The rows of a tensor as f32: its own where it is f32, else copies, one for each thread.
+class FloatRows {
+ public:
+  // memory: floats(ctx, t) of them
+  FloatRows(const Tensor& t, float* memory)
+      : tensor_(t), memory_(memory), length_(t ? t.shape.per_sample() : 0) {}
+  static std::size_t floats(const Context& ctx, const Tensor& t) {
+    return t && t.dtype != DType::f32
+               ? static_cast<std::size_t>(ctx.threads() * t.shape.per_sample())
+               : 0;
+  }
+
+  // The row for writing, which put() then puts in its place.
+  float* at(std::int64_t offset) const {
+    if (!tensor_) return nullptr;
+    return tensor_.dtype == DType::f32 ? tensor_.as<float>() + offset
+                                       : memory_ + omp_get_thread_num() * length_;
+  }
+  float* read(std::int64_t offset) const {
+    float* const row = at(offset);
+    if (tensor_ && tensor_.dtype != DType::f32) copy(tensor_.as<bf16>() + offset, row);
+    return row;
+  }
+  void put(std::int64_t offset) const {
+    if (tensor_ && tensor_.dtype != DType::f32) copy(at(offset), tensor_.as<bf16>() + offset);
+  }
+
+ private:
+  template <class In, class Out>
+  void copy(const In* from, Out* to) const {
+    map_range(
+        0, length_, [](const Vec& v) { return v; }, to, from);
+  }
+
+  Tensor tensor_;
+  float* memory_;
+  std::int64_t length_;
+};
 
 // Folds a row a vector at a time: v = f(v, row[i]...). Lanes behind the end are skipped.
 template <class F, class... In>

@@ -11,15 +11,13 @@ inline std::int64_t square_parts(std::int64_t count) {
 }
 
 // In f64: a slab may hold a hundred million elements. `parts` has room for square_parts(count).
-inline double sum_of_squares(const Context& ctx,
-                             const float* x,
-                             std::int64_t count,
-                             double* parts) {
+template <class T>
+double sum_of_squares(const Context& ctx, const T* x, std::int64_t count, double* parts) {
   parallel_for(ctx, count, kPointwiseGrain, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t first = begin; first < end; first += kPointwiseGrain) {
       double sum = 0;
       for (std::int64_t i = first; i < std::min(end, first + kPointwiseGrain); ++i)
-        sum += static_cast<double>(x[i]) * x[i];
+        sum += static_cast<double>(widened(x[i])) * widened(x[i]);
       parts[first / kPointwiseGrain] = sum;
     }
   });

@@ -11,6 +11,8 @@
 #include <immintrin.h>  // multiply-adds, masked loads and stores: the extension has none
 #endif
 
+#include "engine/core/dtype.h"
+
 #define LAMINA_INLINE inline __attribute__((always_inline))
 
 // In front of a short loop over registers, which have no addresses to loop over.
@@ -96,17 +98,6 @@ LAMINA_INLINE void store_part(float* p, const Vec& v, std::int64_t count) {
 #endif
 }
 
-// A whole vector, or what a row has left of one.
-LAMINA_INLINE Vec load_some(const float* p, std::int64_t count) {
-  return count >= kLanes ? load(p) : load_part(p, count);
-}
-LAMINA_INLINE void store_some(float* p, const Vec& v, std::int64_t count) {
-  if (count >= kLanes)
-    store(p, v);
-  else
-    store_part(p, v, count);
-}
-
 // The lanes converted one by one. Spelt out: this is what compilers turn into one conversion.
 template <class To, class From, int... i>
 LAMINA_INLINE To convert_lanes(const From& v, std::integer_sequence<int, i...>) {
@@ -115,6 +106,73 @@ LAMINA_INLINE To convert_lanes(const From& v, std::integer_sequence<int, i...>) 
 template <class To, int count, class From>
 LAMINA_INLINE To convert_lanes(const From& v) {
   return convert_lanes<To>(v, std::make_integer_sequence<int, count>{});
+}
+
+// Elements of bf16 are widened when they are read, and rounded to the nearest, ties to even, when
+// they are written; NaN stays NaN. Not by the machine's own conversion, which turns what is below
+// the normal numbers into zero: all machines write the same.
+template <class Floats, class Ints, int count, class Words>
+LAMINA_INLINE Floats widened_lanes(const Words& words) {
+  const Ints bits = convert_lanes<Ints, count>(words) << 16;
+  Floats v;
+  std::memcpy(&v, &bits, sizeof v);
+  return v;
+}
+template <class Words, class Ints, class Floats>
+LAMINA_INLINE Words narrowed_lanes(const Floats& v) {
+  Ints bits;
+  std::memcpy(&bits, &v, sizeof bits);
+  const Ints rounded = bits + 0x7FFF + ((bits >> 16) & 1);
+  const Ints words = v == v ? rounded : bits | 0x400000;
+  return __builtin_convertvector(words >> 16, Words);
+}
+
+using HalfWords = std::uint16_t __attribute__((vector_size(2 * kLanes)));
+LAMINA_INLINE Vec widened(const HalfWords& words) {
+  return widened_lanes<Vec, IntVec, kLanes>(words);
+}
+LAMINA_INLINE HalfWords narrowed(const Vec& v) { return narrowed_lanes<HalfWords, IntVec>(v); }
+
+LAMINA_INLINE Vec load(const bf16* p) {
+  HalfWords words;
+  std::memcpy(&words, p, sizeof words);
+  return widened(words);
+}
+LAMINA_INLINE void store(bf16* p, const Vec& v) {
+  const HalfWords words = narrowed(v);
+  std::memcpy(static_cast<void*>(p), &words, sizeof words);
+}
+LAMINA_INLINE Vec load_part(const bf16* p, std::int64_t count) {
+#if defined(__AVX512BW__) && defined(__AVX512VL__)
+  return widened(reinterpret_cast<HalfWords>(
+      _mm256_maskz_loadu_epi16(static_cast<__mmask16>((1u << count) - 1u), p)));
+#else
+  HalfWords words{};
+  std::memcpy(&words, p, static_cast<std::size_t>(count) * sizeof(bf16));
+  return widened(words);
+#endif
+}
+LAMINA_INLINE void store_part(bf16* p, const Vec& v, std::int64_t count) {
+  const HalfWords words = narrowed(v);
+#if defined(__AVX512BW__) && defined(__AVX512VL__)
+  _mm256_mask_storeu_epi16(
+      p, static_cast<__mmask16>((1u << count) - 1u), reinterpret_cast<__m256i>(words));
+#else
+  std::memcpy(static_cast<void*>(p), &words, static_cast<std::size_t>(count) * sizeof(bf16));
+#endif
+}
+
+// A whole vector, or what a row has left of one.
+template <class T>
+LAMINA_INLINE Vec load_some(const T* p, std::int64_t count) {
+  return count >= kLanes ? load(p) : load_part(p, count);
+}
+template <class T>
+LAMINA_INLINE void store_some(T* p, const Vec& v, std::int64_t count) {
+  if (count >= kLanes)
+    store(p, v);
+  else
+    store_part(p, v, count);
 }
 
 // Lane i is element index[i] of low and high side by side.
@@ -130,9 +188,9 @@ LAMINA_INLINE Vec pick(const Vec& low, const Vec& high, const IntVec& index) {
 }
 
 // y[i] = f(x[i]...) for i in [begin, end), a vector at a time; y may be one of the x.
-template <class F, class... In>
+template <class F, class Out, class... In>
 LAMINA_INLINE void map_range(
-    std::int64_t begin, std::int64_t end, const F& f, float* y, const In*... x) {
+    std::int64_t begin, std::int64_t end, const F& f, Out* y, const In*... x) {
   std::int64_t i = begin;
   for (; i + kLanes <= end; i += kLanes) store(y + i, f(load(x + i)...));
   if (i < end) store_part(y + i, f(load_part(x + i, end - i)...), end - i);

@@ -31,7 +31,8 @@ std::vector<BackendKind> backends() {
 }
 
 std::vector<DType> dtypes_of(BackendKind backend) {
-  if (backend != BackendKind::cuda) return {DType::f32};
+  if (backend == BackendKind::ref) return {DType::f32};
+  if (backend == BackendKind::cpu) return {DType::f32, DType::bf16};
   return {DType::f32, DType::bf16, DType::f16};
 }
 

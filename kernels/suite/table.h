@@ -27,7 +27,7 @@ namespace lamina::suite {
 // The backends that can run here: ref (its f32 against its f64), cpu, and cuda with a device.
 std::vector<BackendKind> backends();
 
-// What a backend computes in, f32 first: cuda in bf16 and f16 too.
+// What a backend computes in, f32 first: cpu in bf16 too, cuda in that and f16.
 std::vector<DType> dtypes_of(BackendKind backend);
 
 // What names a case: all four are needed to run it alone.

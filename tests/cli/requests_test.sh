@@ -41,7 +41,7 @@ expect 2 'give --data' train --net lenet5
 expect 2 'batch_size is 0' train --net lenet5 --data synthetic-digits --batch-size 0
 expect 2 "lr takes a number, not 'x'" train --net lenet5 --data synthetic-digits --lr x
 expect 2 'val-split' train --net lenet5 --data synthetic-digits --early-stop 3
-expect 2 'precision is bf16' train --net lenet5 --data synthetic-digits --precision bf16 --device cpu
+expect 2 'precision is fp16' train --net lenet5 --data synthetic-digits --precision fp16 --device cpu
 expect 2 'precision is bf17' train --net lenet5 --data synthetic-digits --precision bf17
 expect 2 'CUDA' train --net lenet5 --data synthetic-digits --device cuda
 expect 2 "unknown device 'gpu'" train --net lenet5 --data synthetic-digits --device gpu

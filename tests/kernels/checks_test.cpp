@@ -55,7 +55,7 @@ const Shape kOther{2, 4, 3, 4};
 
 TEST_P(ArgumentChecks, Pointwise) {
   const Tensor x = tensor(kShape), y = tensor(kShape), other = tensor(kOther);
-  const Tensor half = tensor(kShape, DType::bf16);
+  const Tensor half = tensor(kShape, DType::f16);
   refuses([&] { accumulate(ctx_, x, other); }, {"accumulate", "y is f32 [2, 4, 4, 3]"});
   refuses([&] { accumulate(ctx_, x, {}); }, {"accumulate", "y has no data"});
   refuses([&] { accumulate(ctx_, x, x); }, {"accumulate", "share memory"});
@@ -66,7 +66,7 @@ TEST_P(ArgumentChecks, Pointwise) {
   refuses([&] { dropout(ctx_, {.p = 1.5}, state(), x, y); }, {"dropout", "1.5"});
   refuses([&] { dropout(ctx_, {}, nullptr, x, y); }, {"dropout", "state"});
   if (GetParam() != BackendKind::cuda) {
-    refuses([&] { act_forward(ctx_, Act::relu, half, y); }, {"act_forward", "x is bf16", "f32"});
+    refuses([&] { act_forward(ctx_, Act::relu, half, y); }, {"act_forward", "x is f16", "f32"});
   }
 }
 

@@ -3,12 +3,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <array>
 #include <bit>
+#include <cmath>
 #include <limits>
+#include <vector>
 
 #include "kernels/activation.h"
 #include "kernels/batch_norm.h"
 #include "kernels/cpu/conv2d_impl.h"
 #include "kernels/cpu/linear_impl.h"
+#include "kernels/ema.h"
 #include "kernels/optimizer.h"
 #include "kernels/suite/fused_act.h"
 #include "tests/kernels/backends.h"
@@ -26,7 +29,8 @@ std::string name_of(Conv2dImpl impl) {
                     "winograd",
                     "taps",
                     "groups",
-                    "dnnl"}[static_cast<std::size_t>(impl)];
+                    "dnnl",
+                    "widened"}[static_cast<std::size_t>(impl)];
 }
 
 bool can_run(Conv2dImpl impl, const Conv2dDesc& desc) {
@@ -129,6 +133,18 @@ TEST(CpuConv2d, PartsOfOneDnnAreExact) {
   check({.x = {3, 7, 7, 16}, .k = 128, .r = 3, .s = 3, .pad_h = 1, .pad_w = 1}, "in 1x4");
   check({.x = {5, 14, 14, 64}, .k = 64, .r = 3, .s = 3, .pad_h = 1, .pad_w = 1, .bias = true},
         "in 2x2");
+}
+
+// Of bf16 tensors by way of f32, also where the machine multiplies bf16.
+TEST(CpuConv2d, WidenedIsExact) {
+  Table table(of_this_test(BackendKind::cpu));
+  for (Act act : {Act::none, Act::relu}) {
+    const Conv2dDesc desc{.x = {3, 9, 7, 5}, .k = 6, .r = 3, .s = 3, .pad_h = 1, .act = act};
+    Problem problem =
+        conv2d_problem(act == Act::none ? "plain" : "relu", desc, Conv2dImpl::widened);
+    problem.dtype = DType::bf16;
+    table.check(problem);
+  }
 }
 
 // Several panels of channels and filters, the last ones not full, taps that no output sees, and
@@ -403,6 +419,32 @@ TEST(CpuFunctions, TanhAndSigmoidAreWithinThreeUnitsInTheLastPlace) {
 #ifdef __SSE__
 // Left alone, rounding would keep the moments of a dead weight denormal for ever, at a hundred
 // cycles each a step.
+// Every bf16, and floats around and between their neighbours. Denormals are flushed there.
+TEST(CpuOptimizers, CopiesRoundToTheNearestEven) {
+  std::vector<float> values;
+  for (std::uint32_t high = 0; high < 0x10000; ++high)
+    for (std::uint32_t low : {0x0000u, 0x0001u, 0x7FFFu, 0x8000u, 0x8001u, 0xFFFFu}) {
+      const auto value = std::bit_cast<float>(high << 16 | low);
+      if (!std::isfinite(value) || std::isnormal(value) || value == 0) values.push_back(value);
+    }
+  Context ctx = make_context({.backend = BackendKind::cpu});
+  const auto count = static_cast<std::int64_t>(values.size());
+  std::vector<float> average(values.size(), 0.0f);
+  std::vector<bf16> copy(values.size());
+  ema_step(ctx,
+           0.0,
+           vector_view(values.data(), DType::f32, count),
+           vector_view(average.data(), DType::f32, count),
+           vector_view(copy.data(), DType::bf16, count));
+  std::int64_t wrong = 0;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const bool same = std::isnan(values[i]) ? std::isnan(to_float(copy[i]))
+                                            : copy[i].bits == to_bf16(average[i]).bits;
+    wrong += same && (std::isnan(values[i]) || average[i] == values[i]) ? 0 : 1;
+  }
+  EXPECT_EQ(wrong, 0);
+}
+
 TEST(CpuOptimizers, DenormalMomentsGoToZero) {
   Context ctx = make_context({.backend = BackendKind::cpu, .threads = 1});
   const Shape shape = features(1, 37);
