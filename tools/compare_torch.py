@@ -252,8 +252,8 @@ def parse():
     parser.add_argument("--seeds", type=int, default=1, help="so many, from --seed on")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--precision", choices=tuple(torch_rounding.UNIT), default="fp32",
-                        help="of lamina; another than fp32 needs --device cuda, and an ideal "
-                        "device of that precision takes the part of PyTorch's float32")
+                        help="of lamina; tf32 and fp16 need --device cuda; an ideal "
+                        "device of another than fp32 takes the part of PyTorch's float32")
     parser.add_argument("--no-fuse", action="store_true")
     parser.add_argument("--times", action="store_true", help="also print how long each case took")
     parser.add_argument("--json", metavar="FILE", help="also write the verdicts to FILE")
@@ -271,7 +271,7 @@ def parse():
         parser.error("--size and --classes are for nets that are named alone")
     if args.adam and not args.suite and not set(args.names) <= set(torch_adam.NETS):
         parser.error(f"--adam without --suite is for {', '.join(torch_adam.NETS)}")
-    if args.precision != "fp32" and args.device == "cpu":
+    if args.precision not in ("fp32", "bf16") and args.device == "cpu":
         parser.error(f"--precision {args.precision} needs --device cuda")
     if not pathlib.Path(args.lamina).exists():
         parser.error(f"{args.lamina} does not exist; build it or name it with --lamina")

@@ -121,7 +121,7 @@ report "kernels/suite calls every op" "$(
   done)"
 
 declare -A ceiling=(
-  [engine]=17000 [kernels]=24300 [layers]=1500 [nets]=2200 [tools]=13000 [tests]=20000)
+  [engine]=17000 [kernels]=25500 [layers]=1500 [nets]=2200 [tools]=13000 [tests]=20000)
 for room in engine kernels layers nets tools tests; do
   lines=$(git ls-files -z "$room" | grep -zE '\.(h|cpp|cu|cuh|sh|py)$' | xargs -0 -r cat | wc -l)
   over=""

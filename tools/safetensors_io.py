@@ -46,7 +46,7 @@ def write(path, tensors, metadata=None):
 
 def read(path):
     """Returns (dict of numpy arrays, metadata). The arrays share the memory of one reading of the
-    file and cannot be written to."""
+    file and cannot be written to, but for those of bf16, which numpy lacks: they come as float32."""
     data = numpy.fromfile(path, dtype=numpy.uint8)
     if data.size < _LENGTH.size or _LENGTH.unpack_from(data)[0] > data.size - _LENGTH.size:
         raise SystemExit(f"{path}: shorter than its safetensors header says; write it again.")
@@ -57,6 +57,10 @@ def read(path):
     tensors = {}
     for name, entry in header.items():
         begin, end = (start + offset for offset in entry["data_offsets"])
+        if entry["dtype"] == "BF16":
+            high = numpy.frombuffer(data[begin:end], dtype="<u2").astype(numpy.uint32)
+            tensors[name] = (high << 16).view(numpy.float32).reshape(entry["shape"])
+            continue
         dtype = numpy.dtype(_DTYPES[entry["dtype"]]).newbyteorder("<")
         array = numpy.frombuffer(data[begin:end], dtype=dtype).reshape(entry["shape"])
         tensors[name] = array.astype(_DTYPES[entry["dtype"]], copy=False)
