@@ -18,6 +18,7 @@ struct Lanes<8> {
   using I = std::int32_t __attribute__((vector_size(32)));
   using B = std::uint8_t __attribute__((vector_size(8)));
   using H = std::uint16_t __attribute__((vector_size(16)));
+  using U = std::uint32_t __attribute__((vector_size(32)));
 };
 template <>
 struct Lanes<16> {
@@ -25,6 +26,7 @@ struct Lanes<16> {
   using I = std::int32_t __attribute__((vector_size(64)));
   using B = std::uint8_t __attribute__((vector_size(16)));
   using H = std::uint16_t __attribute__((vector_size(32)));
+  using U = std::uint32_t __attribute__((vector_size(64)));
 };
 
 template <class V>
@@ -55,7 +57,7 @@ LAMINA_INLINE void put_lanes(float* p, const typename Lanes<lanes>::F& v) {
 template <int lanes>
 LAMINA_INLINE void put_lanes(bf16* p, const typename Lanes<lanes>::F& v) {
   using L = Lanes<lanes>;
-  put(p, narrowed_lanes<typename L::H, typename L::I>(v));
+  put(p, narrowed_lanes<typename L::H, typename L::U>(v));
 }
 
 // The four pixels of a window, in row order.

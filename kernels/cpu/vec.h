@@ -118,20 +118,21 @@ LAMINA_INLINE Floats widened_lanes(const Words& words) {
   std::memcpy(&v, &bits, sizeof v);
   return v;
 }
-template <class Words, class Ints, class Floats>
+template <class Words, class Bits, class Floats>
 LAMINA_INLINE Words narrowed_lanes(const Floats& v) {
-  Ints bits;
+  Bits bits;  // unsigned
   std::memcpy(&bits, &v, sizeof bits);
-  const Ints rounded = bits + 0x7FFF + ((bits >> 16) & 1);
-  const Ints words = v == v ? rounded : bits | 0x400000;
+  const Bits rounded = bits + 0x7FFF + ((bits >> 16) & 1);
+  const Bits words = v == v ? rounded : bits | 0x400000;
   return __builtin_convertvector(words >> 16, Words);
 }
 
+using BitsVec = std::uint32_t __attribute__((vector_size(4 * kLanes)));
 using HalfWords = std::uint16_t __attribute__((vector_size(2 * kLanes)));
 LAMINA_INLINE Vec widened(const HalfWords& words) {
   return widened_lanes<Vec, IntVec, kLanes>(words);
 }
-LAMINA_INLINE HalfWords narrowed(const Vec& v) { return narrowed_lanes<HalfWords, IntVec>(v); }
+LAMINA_INLINE HalfWords narrowed(const Vec& v) { return narrowed_lanes<HalfWords, BitsVec>(v); }
 
 LAMINA_INLINE Vec load(const bf16* p) {
   HalfWords words;

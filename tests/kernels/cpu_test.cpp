@@ -1,6 +1,7 @@
 // What is particular to the cpu backend: every implementation it may choose from, by name, results
 // that do not depend on the number of threads, and the precision of its functions.
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cmath>
@@ -388,6 +389,27 @@ TEST(CpuBatchNorm, ARectifierSeenFromXIsTheOneSeenFromY) {
   }
 }
 
+// Terms of one size, whose roundings all go the same way: a thousand of them in f32 would be off by
+// more than a hundred units.
+TEST(CpuBatchNorm, SumsOfManyRowsKeepTheirDigits) {
+  Context ctx = make_context({.backend = BackendKind::cpu});
+  const Shape shape{16, 64, 64, 3}, vector = features(1, shape.c);
+  const std::array<float, 3> terms{0.1f, 0.7f, 0.9f};
+  Owned x(shape), dy(shape), ones(vector), zeros(vector), dgamma(vector), dbeta(vector);
+  for (std::size_t i = 0; i < dy.values.size(); ++i) dy.values[i] = terms[i % 3];
+  std::fill(x.values.begin(), x.values.end(), 0.0f);
+  std::fill(zeros.values.begin(), zeros.values.end(), 0.0f);
+  std::fill(ones.values.begin(), ones.values.end(), 1.0f);
+  std::int64_t batches = 0;
+  const BatchNormParams p{ones, zeros, zeros, ones, vector_view(&batches, DType::i64, 1)};
+  batch_norm_backward_frozen(ctx, {}, x, {}, dy, p, {}, {}, dgamma, dbeta);
+  const auto rows = static_cast<double>(shape.numel() / shape.c);
+  for (std::size_t c = 0; c < 3; ++c) {
+    const double exact = rows * static_cast<double>(terms[c]);
+    EXPECT_LT(std::abs(dbeta.values[c] - exact), 4 * 0x1p-24 * exact) << "channel " << c;
+  }
+}
+
 // Every 499th float there is, NaN and the infinities among them.
 TEST(CpuFunctions, TanhAndSigmoidAreWithinThreeUnitsInTheLastPlace) {
   Context ctx = make_context({.backend = BackendKind::cpu, .threads = 1});
@@ -416,9 +438,6 @@ TEST(CpuFunctions, TanhAndSigmoidAreWithinThreeUnitsInTheLastPlace) {
   }
 }
 
-#ifdef __SSE__
-// Left alone, rounding would keep the moments of a dead weight denormal for ever, at a hundred
-// cycles each a step.
 // Every bf16, and floats around and between their neighbours. Denormals are flushed there.
 TEST(CpuOptimizers, CopiesRoundToTheNearestEven) {
   std::vector<float> values;
@@ -445,6 +464,9 @@ TEST(CpuOptimizers, CopiesRoundToTheNearestEven) {
   EXPECT_EQ(wrong, 0);
 }
 
+#ifdef __SSE__
+// Left alone, rounding would keep the moments of a dead weight denormal for ever, at a hundred
+// cycles each a step.
 TEST(CpuOptimizers, DenormalMomentsGoToZero) {
   Context ctx = make_context({.backend = BackendKind::cpu, .threads = 1});
   const Shape shape = features(1, 37);

@@ -36,7 +36,7 @@ PROGRAMS = {"cpu": "bin/kernel_tests", "cuda": "bin/simt_tests"}
 SUITES = {"loss": ("LossHistory",), "optimizer": ("LossScaleKernel",)}
 FURTHER = {("cpu", op): f"Cpu{name}.*" for op, name in
            (("activation", "Functions"), ("conv2d", "Conv2d"), ("linear", "Linear"),
-            ("optimizer", "Optimizers"))}
+            ("optimizer", "Optimizers"), ("batch_norm", "BatchNorm"))}
 CHANCES = 10
 # How a failing case is named: by the line that repeats it, or else by GoogleTest.
 CASE = re.compile(r"--case '([^']+)' --pass (\w+) --dtype (\w+)")
