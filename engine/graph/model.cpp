@@ -125,7 +125,7 @@ Model::Model(Context& ctx, Graph graph, DType dtype, std::optional<DType> comput
     return buffer;
   };
   weights_ = make(trained_elements_, dtype_);
-  gradients_ = make(trains ? trained_elements_ : 0, dtype_);
+  gradients_ = make(trains ? trained_elements_ - copied_elements() : 0, dtype_);
   statistics_ = make(statistics, dtype_);
   counters_ = make(counters, DType::i64);
   if (!is_mixed()) return;
@@ -161,7 +161,8 @@ Tensor Model::gradient(std::size_t entry) const {
         compute_,
         e.spec.numel());
   }
-  return vector_view(gradients_.bytes_at(static_cast<std::size_t>(e.offset) * size_of(dtype_)),
+  const std::int64_t offset = e.offset - copied_elements();
+  return vector_view(gradients_.bytes_at(static_cast<std::size_t>(offset) * size_of(dtype_)),
                      dtype_,
                      e.spec.numel());
 }
@@ -184,7 +185,7 @@ std::vector<Model::Stretch> Model::stretches(bool split) const {
     list.push_back({first,
                     part(weights_, dtype_, first, count),
                     copied ? part(copy_gradients_, compute_, first, count)
-                           : part(gradients_, dtype_, first, count),
+                           : part(gradients_, dtype_, first - copied_elements(), count),
                     copied ? part(copies_, compute_, first, count) : Tensor{},
                     split && first < matrix_elements_});
   }

@@ -92,6 +92,8 @@ class Model {
   void import_tensor(const HostTensor& from, const Entry& entry, const Tensor& to);
   void import_value(const HostTensor& from, std::size_t entry);
   bool is_mixed() const { return compute_ != dtype_; }
+  // The parameters at the front of the slab that have a copy.
+  std::int64_t copied_elements() const { return is_mixed() ? factor_elements_ : 0; }
   bool has_copy(const Entry& entry) const { return is_mixed() && entry.spec.factor; }
 
   Context* ctx_;
@@ -100,7 +102,8 @@ class Model {
   std::vector<Entry> entries_;
   std::unordered_map<std::string, std::size_t> index_;
   std::int64_t trained_elements_ = 0, factor_elements_ = 0, matrix_elements_ = 0;
-  Buffer weights_, gradients_, statistics_, counters_;
+  Buffer weights_, statistics_, counters_;
+  Buffer gradients_;                // of all, or when mixed of those that have no copy
   Buffer copies_, copy_gradients_;  // of the factors, when mixed
 };
 
