@@ -201,21 +201,30 @@ namespace {
 
 // oneDNN has bf16 kernels where the machine multiplies it, but none for what our kernels for few
 // channels are there for, nor vectors for narrow groups.
-Conv2dPasses usual_bf16_passes(const Conv2dDesc& desc) {
+Conv2dPasses usual_bf16_passes(const Conv2dDesc& desc, bool winograd) {
   const std::int64_t c = desc.x.c / desc.groups;
   const bool narrow = desc.groups > 1 && c > 1 && c < 16;
   if (!multiplies_bf16() || narrow)
     return {Conv2dImpl::widened, Conv2dImpl::widened, Conv2dImpl::widened};
   const OwnPasses own = faster_by_images(desc);
-  const auto impl = [](bool images) { return images ? Conv2dImpl::widened : Conv2dImpl::dnnl; };
-  return {impl(own.forward), impl(own.data), impl(own.weights)};
+  // It multiplies whole rows of pixels for the gradient of the filters: small maps fill few.
+  constexpr std::int64_t kSmallMap = 7;
+  const bool small =
+      desc.y().w <= kSmallMap &&
+      ((winograd && faster_by_winograd(desc).weights) ||
+       faster_by_taps(
+           desc,
+           {.forward = Conv2dImpl::dnnl, .data = Conv2dImpl::dnnl, .weights = Conv2dImpl::dnnl})
+           .weights);
+  const auto impl = [](bool in_f32) { return in_f32 ? Conv2dImpl::widened : Conv2dImpl::dnnl; };
+  return {impl(own.forward), impl(own.data), impl(own.weights || small)};
 }
 
 }  // namespace
 
 Conv2dPasses usual_conv2d_passes(const Conv2dDesc& desc, bool winograd) {
   if (desc.dtype == DType::bf16) {
-    Conv2dPasses passes = usual_bf16_passes(desc);
+    Conv2dPasses passes = usual_bf16_passes(desc, winograd);
     if (!desc.backward_data) passes.data = passes.forward;
     if (!desc.backward_weights) passes.weights = passes.forward;
     return passes;

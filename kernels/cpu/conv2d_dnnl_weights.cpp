@@ -52,10 +52,8 @@ struct DnnlWeightGradient::Chunk {
 DnnlWeightGradient::Grid weight_gradient_grid(const Conv2dDesc& d) {
   // Nanoseconds, measured on a core with AVX-512: a multiply-add, a float of x or dy read, a float
   // of a partial gradient added up, a float of dy copied, a task, waking threads.
-  constexpr double kPartial = 0.25, kTask = 1500, kFork = 12000;
-  const bool narrow = d.dtype == DType::bf16;  // with AMX
-  const double product = narrow ? 0.0035 : 0.0125, read = narrow ? 0.06 : 0.12,
-               copy = narrow ? 0.25 : 0.5;
+  constexpr double kRead = 0.12, kPartial = 0.25, kCopy = 0.5, kTask = 1500, kFork = 12000;
+  const double product = d.dtype == DType::bf16 ? 0.0035 : 0.0125;  // in bf16 by AMX
   constexpr std::int64_t kMostTasks = 32, kFewestFilters = 32;
   // The machine is not known. A grid has to cost little where threads are few and to serve many.
   struct Threads {
@@ -66,13 +64,13 @@ DnnlWeightGradient::Grid weight_gradient_grid(const Conv2dDesc& d) {
   const std::int64_t weights = d.k * filter_floats(d), outputs = d.y().numel();
   const double compute =
       product * static_cast<double>(outputs) * static_cast<double>(filter_floats(d)) +
-      read * static_cast<double>(d.x.numel() + outputs);
+      kRead * static_cast<double>(d.x.numel() + outputs);
   const auto cost = [&](std::int64_t images, std::int64_t filters) {
     const std::int64_t tasks = images * filters;
     double work = compute + kTask * static_cast<double>(tasks);
     if (filters > 1)
-      work += copy * static_cast<double>(outputs) +
-              read * static_cast<double>((filters - 1) * d.x.numel());
+      work += kCopy * static_cast<double>(outputs) +
+              kRead * static_cast<double>((filters - 1) * d.x.numel());
     const double adding = images > 1 ? kPartial * static_cast<double>(images * weights) : 0;
     double sum = 0;
     for (const auto& [threads, weight] : kMachines) {
