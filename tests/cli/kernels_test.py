@@ -27,7 +27,10 @@ def test_files(folder):
     kernels("test", "--op", "accumulate,pool", "--no-nets", "--device", "cpu", "--csv", str(table),
             "--junit", str(junit))
     rows = list(csv.DictReader(table.open()))
-    assert len(rows) > 500 and {row["status"] for row in rows} == {"passed"}, len(rows)
+    run = [row for row in rows if row["status"] != "left out"]
+    assert len(run) > 500 and {row["status"] for row in run} == {"passed"}, len(run)
+    assert {row["message"] for row in rows if row not in run} <= {"large for 16 bits"}
+    assert {row["dtype"] for row in run} == {"f32", "bf16"}
     assert {row["table"].split(".")[0] for row in rows} == {"accumulate", "pool"}
     suites = xml.parse(junit).getroot()
     assert sum(int(suite.get("tests")) for suite in suites) == len(rows)
