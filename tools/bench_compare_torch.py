@@ -12,12 +12,12 @@
 # 1e-4, L2 weight decay 1e-3. PyTorch computes no metrics and reads no loss back.
 # PyTorch runs at its best: OpenBLAS on OpenMP where the system has it, a malloc that keeps its
 # memory, denormals flushed, gradients set to None, everything warm. Contiguous and channels_last,
-# Adam's loop and its foreach form, eager and traced are tried in every combination; where a step is
-# longer than LONG, what an op costs besides its work does not show, and the layouts alone are;
-# nothing is traced under autocast. The
-# fastest ones after a few rounds go on, and the best of them counts. A turn gives the median of its
-# steps; the report has the median of the turns, and of the ratios of neighbouring turns, and between
-# what figures the middle half of them lies.
+# Adam's loop and its foreach form (PyTorch 2: and its fused one), eager and traced (PyTorch 2:
+# compiled) are tried in every combination; where a step is longer than LONG, what an op costs
+# besides its work does not show, and only the layouts, eager and compiled, are; nothing is traced
+# under autocast. The fastest ones after a few rounds go on, and the best of them counts. A turn
+# gives the median of its steps; the report has the median of the turns, and of the ratios of
+# neighbouring turns, and between what figures the middle half of them lies.
 # With --cpu-time --threads 1 both sides count what they spent on a processor, which other work on
 # the machine changes little; with more threads it would count their waiting for each other.
 # The memory is the most that such a process had resident, of its whole life: the program, its
@@ -25,6 +25,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import argparse
 import glob
+import importlib.metadata
 import itertools
 import json
 import os
@@ -38,7 +39,7 @@ import turns
 
 DATASET_BATCHES = 16  # as in `lamina bench`
 MEAN, STDDEV = 0.1307, 0.3081
-FORMATS, ADAMS, MODES = ("contiguous", "channels_last"), ("loop", "foreach"), ("eager", "traced")
+FORMATS = ("contiguous", "channels_last")
 LONG = 100.0  # ms
 TRIES = 3     # rounds of all combinations
 NEAR = 1.2    # times the fastest combination: slower ones end there
@@ -92,14 +93,19 @@ def start_lamina(args, name="lamina", options=()):
     return side
 
 
+def modes_and_adams(precision):
+    """What this PyTorch offers, the usual first."""
+    if int(importlib.metadata.version("torch").partition(".")[0]) >= 2:
+        return ("eager", "compiled"), ("loop", "foreach", "fused")
+    return ("eager", "traced") if precision == "fp32" else ("eager",), ("loop", "foreach")
+
+
 def find_finalists(args):
     """All combinations that PyTorch can run, for a few rounds; the fastest ones, still there."""
     sides = []
-    modes = MODES if args.precision == "fp32" else MODES[:1]
-    for combination in itertools.product(modes, ADAMS, FORMATS):
-        mode, adam, layout = combination
-        if sides and (mode, adam) != (MODES[0], ADAMS[0]) and sides[0].first > LONG:
-            break
+    for mode, adam, layout in itertools.product(*modes_and_adams(args.precision), FORMATS):
+        if sides and sides[0].first > LONG and (mode == "traced" or adam != "loop"):
+            continue
         try:
             side = start_torch(args, (layout, adam, mode))
             side.first = side.run(1)[0]

@@ -72,6 +72,7 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=10.0,
                         help=f"of each technique's turns; {bench.LEAST} turns at least")
+    parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
     parser.add_argument("--warm-up", type=float, default=1.0, help="seconds, for each process")
     parser.add_argument("--lamina", default="build/default/bin/lamina")
     parser.add_argument("--before", metavar="LAMINA", help="time this build against --lamina")
