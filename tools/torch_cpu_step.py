@@ -19,8 +19,8 @@ def make_step(job):
     net = torch_nets.build(job["net"], size=job["size"], classes=job["classes"])
     net = net.train().to(memory_format=layout)
     loss_function = torch_nets.loss_of(job["net"])
-    form = {"loop": {"foreach": False}, "foreach": {"foreach": True}, "fused": {"fused": True}}
-    optimizer = torch.optim.Adam(net.parameters(), lr=1e-4, weight_decay=1e-3, **form[job["adam"]])
+    form = {"foreach": False} if job["adam"] == "loop" else {job["adam"]: True}
+    optimizer = torch.optim.Adam(net.parameters(), lr=1e-4, weight_decay=1e-3, **form)
     forward = net
     if job["mode"] == "traced":
         example = torch.zeros(batch, *images.shape[1:]).contiguous(memory_format=layout)

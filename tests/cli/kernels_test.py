@@ -29,7 +29,8 @@ def test_files(folder):
     rows = list(csv.DictReader(table.open()))
     run = [row for row in rows if row["status"] != "left out"]
     assert len(run) > 500 and {row["status"] for row in run} == {"passed"}, len(run)
-    assert {row["message"] for row in rows if row not in run} <= {"large for 16 bits"}
+    left_out = {row["message"] for row in rows if row["status"] == "left out"}
+    assert left_out <= {"large for 16 bits"}, left_out
     assert {row["dtype"] for row in run} == {"f32", "bf16"}
     assert {row["table"].split(".")[0] for row in rows} == {"accumulate", "pool"}
     suites = xml.parse(junit).getroot()
